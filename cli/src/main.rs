@@ -1,0 +1,2 @@
+//! The scomo command line client.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The container component backend: content store and crun.

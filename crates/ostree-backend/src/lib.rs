@@ -1,0 +1,1 @@
+//! The OS component backend on libostree.

@@ -1,0 +1,1 @@
+//! Delivery Packages: sources, verification, building.

@@ -1,0 +1,2 @@
+//! The scomo update daemon.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The org.scomo1 D-Bus interfaces: types and client proxies.

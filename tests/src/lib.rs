@@ -1,0 +1,1 @@
+//! System tests against the real daemon, registry, OSTree and crun.

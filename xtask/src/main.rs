@@ -1,0 +1,2 @@
+//! Automation: the only entry for building, testing and measuring.
+fn main() {}
