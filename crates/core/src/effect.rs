@@ -80,6 +80,8 @@ impl Target {
 }
 
 /// What an effect gave when it succeeded. Whatever it claims is durable.
+// Few of these exist at a time: boxing the large variant would only make the code harder to read.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "kebab-case")]
 pub enum EffectOk {

@@ -448,7 +448,8 @@ impl ComponentSpec {
             return limit("a text");
         }
         let run = &self.run;
-        let counts = [run.args.len(), run.env.len(), run.mounts.len(), run.devices.len(), run.capabilities.len()];
+        let counts =
+            [run.args.len(), run.env.len(), run.mounts.len(), run.devices.len(), run.capabilities.len()];
         if counts.iter().any(|n| *n > RUN_ENTRIES_MAX) {
             return limit("the number of run settings");
         }
