@@ -1,0 +1,381 @@
+//! Generates the property types, the client proxies, the server's interfaces and the reference from `xml/`, and fails
+//! when what is checked in differs. `UPDATE_EXPECT=1 cargo test -p scomo-dbus --test codegen` writes them anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test: ending is reporting"
+)]
+
+use std::fmt::Write as _;
+
+use expect_test::expect_file;
+
+/// The interfaces in the order of the reference.
+const INTERFACES: [&str; 5] = [
+    include_str!("../xml/org.scomo1.Manager.xml"),
+    include_str!("../xml/org.scomo1.Download.xml"),
+    include_str!("../xml/org.scomo1.DeliveryPackage.xml"),
+    include_str!("../xml/org.scomo1.DeploymentComponent.xml"),
+    include_str!("../xml/org.scomo1.Job.xml"),
+];
+
+const NOTICE: &str = "Generated from dbus/xml by dbus/tests/codegen.rs; edit the XML and run\n\
+                      //! `UPDATE_EXPECT=1 cargo test -p scomo-dbus --test codegen`.";
+
+struct Arg {
+    name: String,
+    signature: String,
+    out: bool,
+}
+
+struct Member {
+    name: String,
+    docs: Vec<String>,
+    args: Vec<Arg>,
+}
+
+struct Property {
+    name: String,
+    docs: Vec<String>,
+    signature: String,
+    constant: bool,
+}
+
+struct Interface {
+    name: String,
+    docs: Vec<String>,
+    methods: Vec<Member>,
+    signals: Vec<Member>,
+    properties: Vec<Property>,
+}
+
+fn parse(xml: &str) -> Interface {
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(xml, options).unwrap();
+    let node = document.descendants().find(|n| n.has_tag_name("interface")).unwrap();
+    let members = |tag: &'static str| {
+        let found = node.children().filter(move |n| n.has_tag_name(tag));
+        found.map(|n| Member { name: name_of(n), docs: docs_of(n), args: args_of(n) }).collect()
+    };
+    let properties = node.children().filter(|n| n.has_tag_name("property")).map(|n| Property {
+        name: name_of(n),
+        docs: docs_of(n),
+        signature: n.attribute("type").unwrap().to_owned(),
+        constant: n.children().any(|a| a.attribute("value") == Some("const")),
+    });
+    Interface {
+        name: name_of(node),
+        docs: docs_of(node),
+        methods: members("method"),
+        signals: members("signal"),
+        properties: properties.collect(),
+    }
+}
+
+fn name_of(node: roxmltree::Node<'_, '_>) -> String {
+    node.attribute("name").unwrap().to_owned()
+}
+
+/// The comment before an element, as paragraphs.
+fn docs_of(node: roxmltree::Node<'_, '_>) -> Vec<String> {
+    let comment = node.prev_siblings().skip(1).find(|n| !n.is_text()).filter(|n| n.is_comment());
+    let text = comment.and_then(|c| c.text()).unwrap_or_else(|| panic!("{} has no comment", name_of(node)));
+    let join = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.split("\n\n").map(join).filter(|p| !p.is_empty()).collect()
+}
+
+fn args_of(node: roxmltree::Node<'_, '_>) -> Vec<Arg> {
+    let args = node.children().filter(|n| n.has_tag_name("arg"));
+    args.map(|n| Arg {
+        name: name_of(n),
+        signature: n.attribute("type").unwrap().to_owned(),
+        out: n.attribute("direction") == Some("out"),
+    })
+    .collect()
+}
+
+/// `PkgIDRef` becomes `pkg_id_ref`.
+fn snake(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let mut out = String::new();
+    for (i, c) in chars.iter().enumerate() {
+        let after_lower = i > 0 && chars[i - 1].is_lowercase();
+        let ends_acronym = i > 0 && chars.get(i + 1).is_some_and(|n| n.is_lowercase());
+        if c.is_uppercase() && (after_lower || ends_acronym) {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+impl Interface {
+    fn short(&self) -> &str {
+        self.name.rsplit('.').next().unwrap()
+    }
+}
+
+fn owned_type(signature: &str) -> &'static str {
+    match signature {
+        "s" => "String",
+        "i" => "i32",
+        "u" => "u32",
+        "t" => "u64",
+        "b" => "bool",
+        "o" => "OwnedObjectPath",
+        "h" => "OwnedFd",
+        "as" => "Vec<String>",
+        "ao" => "Vec<OwnedObjectPath>",
+        "a{sv}" => "OptionMap",
+        "aa{sv}" => "Vec<OptionMap>",
+        other => panic!("no Rust type for D-Bus type {other}"),
+    }
+}
+
+/// How a property's value is copied out of its struct.
+fn copied(signature: &str, field: &str) -> String {
+    if matches!(signature, "i" | "u" | "t" | "b") { field.to_owned() } else { format!("{field}.clone()") }
+}
+
+fn argument_type(signature: &str) -> &'static str {
+    match signature {
+        "s" => "&str",
+        "h" => "Fd<'_>",
+        "o" => "ObjectPath<'_>",
+        "a{sv}" => "Options<'_>",
+        other => owned_type(other),
+    }
+}
+
+fn write_docs(out: &mut String, indent: &str, docs: &[String]) {
+    for (i, paragraph) in docs.iter().enumerate() {
+        if i > 0 {
+            writeln!(out, "{indent}///").unwrap();
+        }
+        writeln!(out, "{indent}/// {}", paragraph.replace('<', "\\<")).unwrap();
+    }
+}
+
+fn output_type(member: &Member) -> &'static str {
+    member.args.iter().find(|a| a.out).map_or("()", |a| owned_type(&a.signature))
+}
+
+/// The property type and the proxy of one interface.
+fn client(interface: &Interface) -> String {
+    let mut out = format!("//! `{}`.\n//!\n//! {NOTICE}\n\n", interface.name);
+    client_properties(&mut out, interface);
+    client_proxy(&mut out, interface);
+    out
+}
+
+fn client_properties(out: &mut String, interface: &Interface) {
+    let short = interface.short();
+    let fd = interface.methods.iter().any(|m| m.args.iter().any(|a| a.signature == "h"));
+    out.push_str("#[allow(unused_imports, reason = \"not every interface uses every type\")]\n");
+    writeln!(out, "use zbus::{{{}ObjectPath, OwnedObjectPath}};\n", if fd { "Fd, " } else { "" }).unwrap();
+    out.push_str("use crate::properties::{Properties, PropertyMap, WrongType, put, take};\n");
+    out.push_str("#[allow(unused_imports, reason = \"not every interface uses every type\")]\n");
+    out.push_str("use crate::options::{OptionMap, Options};\n\n");
+    writeln!(out, "/// Properties of `{}`.\n///", interface.name).unwrap();
+    write_docs(out, "", &interface.docs);
+    writeln!(out, "#[derive(Debug, Clone, Default, PartialEq, Eq)]\npub struct {short} {{").unwrap();
+    for property in &interface.properties {
+        write_docs(out, "    ", &property.docs);
+        writeln!(out, "    pub {}: {},", snake(&property.name), owned_type(&property.signature)).unwrap();
+    }
+    writeln!(out, "}}\n\nimpl Properties for {short} {{").unwrap();
+    writeln!(out, "    const INTERFACE: &'static str = \"{}\";\n", interface.name).unwrap();
+    out.push_str("    fn to_map(&self) -> PropertyMap {\n        let mut map = PropertyMap::new();\n");
+    for p in &interface.properties {
+        let value = copied(&p.signature, &format!("self.{}", snake(&p.name)));
+        writeln!(out, "        put(&mut map, \"{}\", {value});", p.name).unwrap();
+    }
+    out.push_str("        map\n    }\n\n");
+    out.push_str("    fn from_map(map: &OptionMap) -> Result<Self, WrongType> {\n        Ok(Self {\n");
+    for p in &interface.properties {
+        writeln!(out, "            {}: take(map, \"{}\")?,", snake(&p.name), p.name).unwrap();
+    }
+    out.push_str("        })\n    }\n}\n\n");
+}
+
+fn client_proxy(out: &mut String, interface: &Interface) {
+    let short = interface.short();
+    let path = if short == "Manager" { ", default_path = \"/org/scomo1\"" } else { "" };
+    let attributes = format!("interface = \"{}\", default_service = \"org.scomo1\"{path}", interface.name);
+    let assume = if path.is_empty() { ", assume_defaults = false" } else { "" };
+    writeln!(out, "/// Client of `{}`.\n#[zbus::proxy({attributes}{assume})]", interface.name).unwrap();
+    writeln!(out, "pub trait {short} {{").unwrap();
+    for method in &interface.methods {
+        write_docs(out, "    ", &method.docs);
+        let inputs = method.args.iter().filter(|a| !a.out);
+        let inputs: String =
+            inputs.map(|a| format!(", {}: {}", a.name, argument_type(&a.signature))).collect();
+        let output = output_type(method);
+        writeln!(out, "    fn {}(&self{inputs}) -> zbus::Result<{output}>;\n", snake(&method.name)).unwrap();
+    }
+    for signal in &interface.signals {
+        write_docs(out, "    ", &signal.docs);
+        let args = signal.args.iter().map(|a| format!(", {}: {}", a.name, argument_type(&a.signature)));
+        let args: String = args.collect();
+        writeln!(
+            out,
+            "    #[zbus(signal)]\n    fn {}(&self{args}) -> zbus::Result<()>;\n",
+            snake(&signal.name)
+        )
+        .unwrap();
+    }
+    for property in &interface.properties {
+        write_docs(out, "    ", &property.docs);
+        writeln!(out, "    {}", property_attribute(property)).unwrap();
+        let ty = owned_type(&property.signature);
+        writeln!(out, "    fn {}(&self) -> zbus::Result<{ty}>;\n", snake(&property.name)).unwrap();
+    }
+    out.truncate(out.trim_end().len());
+    out.push_str("\n}\n");
+}
+
+fn property_attribute(property: &Property) -> String {
+    let changes = if property.constant { "(emits_changed_signal = \"const\")" } else { "" };
+    format!("#[zbus(property{changes}, name = \"{}\")]", property.name)
+}
+
+/// The server side of every interface: getters, and methods that hand on to `methods.rs`.
+fn server(interfaces: &[Interface]) -> String {
+    let mut out = format!(
+        "//! The interfaces as the bus sees them; what the methods do is in `methods`.\n//!\n//! {NOTICE}\n\n"
+    );
+    let names: Vec<&str> = interfaces.iter().map(Interface::short).collect();
+    writeln!(out, "use scomo_dbus::{{{}, Error, OptionMap}};", names.join(", ")).unwrap();
+    out.push_str("use zbus::message::Header;\nuse zbus::object_server::SignalEmitter;\n");
+    out.push_str("use zbus::{ObjectPath, OwnedFd, OwnedObjectPath, interface};\n\nuse super::Served;\n");
+    for interface in interfaces {
+        let short = interface.short();
+        writeln!(out, "\n#[interface(name = \"{}\", introspection_docs = false)]", interface.name).unwrap();
+        writeln!(out, "impl Served<{short}> {{").unwrap();
+        for method in &interface.methods {
+            server_method(&mut out, method);
+        }
+        for signal in &interface.signals {
+            let args = signal.args.iter().map(|a| format!(", {}: {}", a.name, argument_type(&a.signature)));
+            let args: String = args.collect();
+            let name = snake(&signal.name);
+            writeln!(out, "    #[zbus(signal)]\n    pub async fn {name}(emitter: &SignalEmitter<'_>{args}) -> zbus::Result<()>;\n")
+                .unwrap();
+        }
+        for property in &interface.properties {
+            let (field, ty) = (snake(&property.name), owned_type(&property.signature));
+            writeln!(out, "    {}", property_attribute(property)).unwrap();
+            let value = copied(&property.signature, &format!("self.properties.{field}"));
+            writeln!(out, "    fn {field}(&self) -> {ty} {{\n        {value}\n    }}\n").unwrap();
+        }
+        out.truncate(out.trim_end().len());
+        out.push_str("\n}\n");
+    }
+    out
+}
+
+fn server_method(out: &mut String, method: &Member) {
+    let inputs: Vec<&Arg> = method.args.iter().filter(|a| !a.out).collect();
+    let list: String = inputs.iter().map(|a| format!("{}: {}, ", a.name, owned_type(&a.signature))).collect();
+    let pass: String = inputs.iter().map(|a| format!("{}, ", a.name)).collect();
+    let name = snake(&method.name);
+    if let Some(output) = method.args.iter().find(|a| a.out) {
+        writeln!(out, "    #[zbus(out_args(\"{}\"))]", output.name).unwrap();
+    }
+    let ty = output_type(method);
+    writeln!(
+        out,
+        "    async fn {name}(&self, {list}#[zbus(header)] header: Header<'_>) -> Result<{ty}, Error> {{"
+    )
+    .unwrap();
+    writeln!(out, "        self.on_{name}({pass}&header).await\n    }}\n").unwrap();
+}
+
+/// The reference for people.
+fn reference(interfaces: &[Interface]) -> String {
+    let mut out = String::from(
+        "# Reference of the D-Bus interfaces\n\nGenerated from `dbus/xml`, the source of truth; see [dbus.md](../dbus.md) \
+         for how to use them.\nThe type of every value is given in D-Bus notation.\n",
+    );
+    for interface in interfaces {
+        writeln!(out, "\n## {}\n\n{}", interface.name, interface.docs.join("\n\n")).unwrap();
+        for method in &interface.methods {
+            let side = |is_out| {
+                let args = method.args.iter().filter(move |a| a.out == is_out);
+                args.map(|a| format!("{} {}", a.signature, a.name)).collect::<Vec<_>>().join(", ")
+            };
+            let returns = if side(true).is_empty() { String::new() } else { format!(" → {}", side(true)) };
+            writeln!(out, "\n### {}({}){returns}\n\n{}", method.name, side(false), method.docs.join("\n\n"))
+                .unwrap();
+        }
+        for signal in &interface.signals {
+            let args: Vec<String> =
+                signal.args.iter().map(|a| format!("{} {}", a.signature, a.name)).collect();
+            writeln!(
+                out,
+                "\n### Signal {}({})\n\n{}",
+                signal.name,
+                args.join(", "),
+                signal.docs.join("\n\n")
+            )
+            .unwrap();
+        }
+        out.push_str("\n| Property | Type | Meaning |\n|---|---|---|\n");
+        for property in &interface.properties {
+            let docs = property.docs.join(" ").replace('|', "\\|");
+            let constant = if property.constant { " Never changes." } else { "" };
+            writeln!(out, "| `{}` | `{}` | {docs}{constant} |", property.name, property.signature).unwrap();
+        }
+    }
+    out
+}
+
+#[test]
+fn what_is_generated_is_checked_in() {
+    let interfaces: Vec<Interface> = INTERFACES.iter().map(|xml| parse(xml)).collect();
+    let targets = [
+        expect_file!["../src/manager.rs"],
+        expect_file!["../src/download.rs"],
+        expect_file!["../src/delivery_package.rs"],
+        expect_file!["../src/deployment_component.rs"],
+        expect_file!["../src/job.rs"],
+    ];
+    for (interface, target) in interfaces.iter().zip(targets) {
+        target.assert_eq(&client(interface));
+    }
+    expect_file!["../../daemon/src/bus/interfaces.rs"].assert_eq(&server(&interfaces));
+    expect_file!["../../docs/generated/dbus.md"].assert_eq(&reference(&interfaces));
+}
+
+#[test]
+fn names_become_snake_case() {
+    let names =
+        ["PkgID", "PkgIDRef", "PkgURL", "ID", "Id", "DownloadInstallInactive", "StateName", "EnvType"];
+    let snakes: Vec<String> = names.iter().map(|n| snake(n)).collect();
+    assert_eq!(
+        snakes,
+        [
+            "pkg_id",
+            "pkg_id_ref",
+            "pkg_url",
+            "id",
+            "id",
+            "download_install_inactive",
+            "state_name",
+            "env_type"
+        ]
+    );
+}
+
+#[test]
+fn every_method_ends_in_options_and_every_change_is_announced() {
+    for interface in INTERFACES.iter().map(|xml| parse(xml)) {
+        for method in &interface.methods {
+            let last = method.args.iter().rfind(|a| !a.out);
+            assert_eq!(last.map(|a| a.signature.as_str()), Some("a{sv}"), "{}", method.name);
+        }
+        assert!(interface.name.starts_with("org.scomo1."));
+    }
+}
