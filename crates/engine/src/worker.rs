@@ -8,9 +8,26 @@ use scomo_core::failure::Failure;
 use scomo_core::id::ComponentId;
 use serde::{Deserialize, Serialize};
 
+mod progress;
+mod serve;
+
+pub use serve::{Worker, serve, serve_with};
+
+/// Longest job in bytes. A collect names every release that is kept, each with texts of up to a few KiB.
+pub const JOB_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest line that a worker writes, in bytes.
+pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes of a component's output in one answer; JSON escapes may make six of one.
+pub const LOG_BYTES_MAX: usize = 512 * 1024;
+/// Environment variable with the process id of whoever started the worker: it ends when another one is its parent.
+pub const PARENT_ENV: &str = "SCOMO_PARENT_PID";
+/// Environment variable with the log filter of a worker, for example `info,scomo_package=debug`.
+pub const LOG_ENV: &str = "SCOMO_LOG";
+
 /// What a worker is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a process holds one or two of them")]
 pub enum Request {
     /// Carry out an effect.
     Effect(Effect),
@@ -37,6 +54,7 @@ pub struct Job {
 /// What a request gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a process holds one or two of them")]
 pub enum Answer {
     /// The effect succeeded.
     Effect(EffectOk),
@@ -49,6 +67,7 @@ pub enum Answer {
 /// A line on a worker's standard output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a process holds one or two of them")]
 pub enum Line {
     /// How far it is.
     Progress(Progress),
