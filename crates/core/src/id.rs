@@ -128,6 +128,33 @@ string_id!(
     check
 );
 
+impl Digest {
+    /// The digest of a finished SHA-256.
+    #[must_use]
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        Self(hex_digest(hash))
+    }
+}
+
+impl ReleaseId {
+    /// The id whose digest is a finished SHA-256.
+    #[must_use]
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        Self(hex_digest(hash))
+    }
+}
+
+fn hex_digest(hash: [u8; 32]) -> String {
+    let mut text = String::with_capacity(71);
+    text.push_str("sha256:");
+    for byte in hash {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    text
+}
+
 /// Number of a job; rises by one and is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -171,5 +198,8 @@ mod tests {
         assert_eq!(Digest::new(good.to_uppercase()), Err(InvalidId::NotADigest));
         assert_eq!(Digest::new(&good[..70]), Err(InvalidId::NotADigest));
         assert!(serde_json::from_str::<Digest>("\"sha512:00\"").is_err());
+        let made = Digest::from_sha256([0x0a; 32]);
+        assert_eq!(Digest::new(made.as_str()), Ok(made.clone()));
+        assert_eq!(made.as_str(), format!("sha256:{}", "0a".repeat(32)));
     }
 }
