@@ -58,7 +58,7 @@ impl Properties for Manager {
 /// Client of `org.scomo1.Manager`.
 #[zbus::proxy(interface = "org.scomo1.Manager", default_service = "org.scomo1", default_path = "/org/scomo1")]
 pub trait Manager {
-    /// Registers a Delivery Package that can be downloaded from `url` under the name `pkg_id`. Nothing is fetched yet.
+    /// Registers a Delivery Package that can be downloaded from `url` under the name `pkg_id`; when that is empty, a name is made from the URL. Nothing is fetched yet.
     ///
     /// URLs: `docker://host/repository:tag` or `@sha256:…`, `oci:/path[:reference]`, `file:/path/x.scomo`, `ostree+https://host/repository?ref=…`.
     ///
@@ -77,6 +77,8 @@ pub trait Manager {
     /// Option `pkg-id` (s): the SCOMO PkgID; without it one is made from the source.
     ///
     /// Option `inactive` (b): install without starting anything.
+    ///
+    /// Option `download-only` (b): install nothing; the package becomes a delivered one.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
     fn install(&self, source: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
