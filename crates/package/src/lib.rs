@@ -10,10 +10,13 @@ mod config;
 mod content;
 mod error;
 mod json;
+mod keys;
 mod layout;
 pub mod oci;
 mod policy;
+mod registry;
 mod repository;
+pub mod signature;
 pub mod sources;
 
 use std::io::Read;
@@ -73,11 +76,12 @@ impl PayloadSource for Payloads {
     }
 }
 
-fn repository(_config: &Config, parsed: &Source, source: &str) -> Result<Box<dyn Repository>, PackageError> {
+fn repository(config: &Config, parsed: &Source, source: &str) -> Result<Box<dyn Repository>, PackageError> {
     match parsed {
         Source::Layout { path, name } => Ok(Box::new(layout::Layout::open(path, name.as_deref())?)),
-        Source::Registry { .. } | Source::Archive { .. } | Source::Ostree { .. } => {
-            Err(PackageError::NotOurs(oci::shorten(source)))
+        Source::Registry { host, repository, tag, digest } => {
+            Ok(Box::new(registry::Registry::open(config, host, repository, tag.as_deref(), digest.as_ref())?))
         }
+        Source::Archive { .. } | Source::Ostree { .. } => Err(PackageError::NotOurs(oci::shorten(source))),
     }
 }

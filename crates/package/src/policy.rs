@@ -4,7 +4,9 @@ use scomo_core::id::Digest;
 
 use crate::config::{Config, Policy, SignaturePolicy};
 use crate::error::PackageError;
+use crate::keys;
 use crate::repository::{RawManifest, Repository};
+use crate::signature::{self, Verdict};
 use crate::sources::Source;
 
 /// The policy for a source; the default one, which requires a signature by any configured key, when none matches.
@@ -24,16 +26,34 @@ pub(crate) fn policy_for(config: &Config, source: &Source) -> Result<Policy, Pac
 pub(crate) fn verify(
     config: &Config,
     source: &Source,
-    _repository: &mut dyn Repository,
+    repository: &mut dyn Repository,
     root: &RawManifest,
 ) -> Result<String, PackageError> {
     let policy = policy_for(config, source)?;
     match policy.signature {
         SignaturePolicy::InsecureAcceptUnsigned => Ok(String::new()),
-        SignaturePolicy::Require => Err(unsigned(&root.digest, source)),
+        SignaturePolicy::Require => signer(config, source, &policy, repository, &root.digest),
     }
 }
 
-fn unsigned(digest: &Digest, source: &Source) -> PackageError {
-    PackageError::Unsigned { digest: digest.clone(), url: source.place() }
+fn signer(
+    config: &Config,
+    source: &Source,
+    policy: &Policy,
+    repository: &mut dyn Repository,
+    digest: &Digest,
+) -> Result<String, PackageError> {
+    let keys = keys::trusted(config, policy)?;
+    let untrusted = |reason| PackageError::Untrusted { digest: digest.clone(), url: source.place(), reason };
+    match signature::check(repository, digest, &keys, policy.reference.as_deref())? {
+        Verdict::Good(identity) => Ok(identity),
+        Verdict::None => Err(PackageError::Unsigned { digest: digest.clone(), url: source.place() }),
+        Verdict::Bad(_) if keys.is_empty() => {
+            Err(untrusted("it is signed, but no key is configured; add one under [package.keys]".to_owned()))
+        }
+        Verdict::Bad(reason) => {
+            let names: Vec<&str> = keys.iter().map(|k| k.identity.as_str()).collect();
+            Err(untrusted(format!("{reason}; trusted keys: {}", names.join(", "))))
+        }
+    }
 }
