@@ -32,7 +32,8 @@ pub trait Backend: Send {
     fn probe(&mut self, release: &Release, cx: &StepCx) -> Result<(), BackendError>;
     /// Makes a switched release final.
     fn confirm(&mut self, release: &Release, cx: &StepCx) -> Result<(), BackendError>;
-    /// Deletes whatever no release in `keep` needs.
+    /// Deletes whatever no release in `keep` needs, leftovers of killed steps included. Software that can be stopped
+    /// and is not in `keep` is stopped first; an OS that is booted stays.
     fn collect(&mut self, keep: &[Release], cx: &StepCx) -> Result<(), BackendError>;
     /// What runs now.
     fn observe(&mut self) -> Result<Inventory, BackendError>;

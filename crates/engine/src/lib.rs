@@ -5,4 +5,8 @@
 pub mod backend;
 pub mod boot;
 pub mod confine;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod worker;

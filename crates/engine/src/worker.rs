@@ -8,9 +8,11 @@ use scomo_core::failure::Failure;
 use scomo_core::id::ComponentId;
 use serde::{Deserialize, Serialize};
 
+mod client;
 mod progress;
 mod serve;
 
+pub use client::WorkerCommand;
 pub use serve::{Worker, serve, serve_with};
 
 /// Longest job in bytes. A collect names every release that is kept, each with texts of up to a few KiB.
