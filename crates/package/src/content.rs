@@ -116,7 +116,7 @@ fn plain_image(
     raw: &RawManifest,
     parsed: &Source,
 ) -> Result<PackageManifest, PackageError> {
-    let image = read_image(repository, &raw.digest)?;
+    let image = read_image(repository, &raw.digest, &Platform::this())?;
     let config = oci::parse_image_config(&image.config_json)?;
     let labels = config.config.labels.unwrap_or_default();
     let label =
@@ -189,7 +189,7 @@ pub(crate) fn read_image(
     }
     let manifest = oci::parse_image_manifest(&raw.bytes)?;
     let config = read_small(repository, &manifest.config, "the image config")?;
-    oci::image(&raw.digest, manifest, config)
+    oci::image(&raw.digest, manifest, config, machine)
 }
 
 /// A label is for people here: cut rather than refused, because images are not made for us.

@@ -88,7 +88,15 @@ pub(crate) fn trusted(config: &Config, policy: &Policy) -> Result<Vec<TrustedKey
 
 fn load(identity: &str, key: &KeyConfig) -> Result<TrustedKey, PackageError> {
     match (&key.file, &key.pem) {
-        (Some(path), None) => TrustedKey::parse(identity, &read_pem(path)?),
+        // Not `Read`: a missing key is a broken device, not a missing package.
+        (Some(path), None) => match read_pem(path) {
+            Ok(pem) => TrustedKey::parse(identity, &pem),
+            Err(PackageError::Read { path, source }) => {
+                let reason = format!("{}: {source}", path.display());
+                Err(PackageError::Key { name: identity.to_owned(), reason })
+            }
+            Err(error) => Err(error),
+        },
         (None, Some(pem)) => TrustedKey::parse(identity, pem),
         _ => {
             let reason = "give exactly one of 'file' and 'pem'".to_owned();

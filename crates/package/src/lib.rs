@@ -6,6 +6,7 @@
 //!
 //! Not here: unpacking of layers, the content store, OSTree. Nothing in this crate runs or installs anything.
 
+mod archive;
 mod config;
 mod content;
 mod error;
@@ -27,6 +28,7 @@ use scomo_core::spec::Content;
 pub use config::{Config, KeyConfig, Policy, RegistryConfig, SignaturePolicy, Timeouts};
 pub use content::{parse_manifest, release_id};
 pub use error::{PackageError, io_kind};
+use oci::Platform;
 pub use oci::{Compression, Image, Layer};
 use repository::Repository;
 use sources::Source;
@@ -68,7 +70,7 @@ struct Payloads {
 
 impl PayloadSource for Payloads {
     fn image(&mut self, digest: &Digest) -> Result<Image, PackageError> {
-        content::read_image(self.repository.as_mut(), digest)
+        content::read_image(self.repository.as_mut(), digest, &Platform::this())
     }
 
     fn layer(&mut self, layer: &Layer) -> Result<Box<dyn Read + Send>, PackageError> {
@@ -82,6 +84,7 @@ fn repository(config: &Config, parsed: &Source, source: &str) -> Result<Box<dyn 
         Source::Registry { host, repository, tag, digest } => {
             Ok(Box::new(registry::Registry::open(config, host, repository, tag.as_deref(), digest.as_ref())?))
         }
-        Source::Archive { .. } | Source::Ostree { .. } => Err(PackageError::NotOurs(oci::shorten(source))),
+        Source::Archive { path } => Ok(Box::new(archive::Archive::open(path)?)),
+        Source::Ostree { .. } => Err(PackageError::NotOurs(oci::shorten(source))),
     }
 }

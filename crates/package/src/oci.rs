@@ -322,17 +322,21 @@ pub fn looks_like_index(bytes: &[u8]) -> Result<bool, PackageError> {
     }
 }
 
-/// Joins manifest and config to an image. The bytes of both must be verified.
-pub fn image(digest: &Digest, manifest: Manifest, config_json: Vec<u8>) -> Result<Image, PackageError> {
+/// Joins manifest and config to an image for `machine`. The bytes of both must be verified.
+pub fn image(
+    digest: &Digest,
+    manifest: Manifest,
+    config_json: Vec<u8>,
+    machine: &Platform,
+) -> Result<Image, PackageError> {
     let what = "the image";
     if !matches!(manifest.config.media_type.as_str(), MEDIA_CONFIG | MEDIA_DOCKER_CONFIG) {
         let reason = format!("'{}' is not a container image's config", shorten(&manifest.config.media_type));
         return Err(PackageError::format(what, reason));
     }
     let config = parse_image_config(&config_json)?;
-    let machine = Platform::this();
     let offered = Platform { architecture: config.architecture, os: config.os, variant: config.variant };
-    if !offered.fits(&machine) {
+    if !offered.fits(machine) {
         let what = format!("image {digest}");
         return Err(PackageError::Platform {
             what,
