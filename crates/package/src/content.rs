@@ -179,6 +179,7 @@ fn plain_image(
 pub(crate) fn read_image(
     repository: &mut dyn Repository,
     digest: &Digest,
+    machine: &Platform,
 ) -> Result<oci::Image, PackageError> {
     let raw = repository.manifest(digest)?;
     if oci::looks_like_index(&raw.bytes)? {
