@@ -17,7 +17,8 @@ fn shop() -> Life {
     world.offer("v2", &[("db", "2"), ("web", "2")]);
     world.offer("v3", &[("db", "3"), ("web", "3")]);
     world.offer("os1", &[("os", "1")]);
-    world.offer("os2", &[("os", "2"), ("web", "2")]);
+    world.offer("os2", &[("web", "2"), ("os", "2")]);
+    world.offer("other-os", &[("os-b", "1")]);
     Life::new(world)
 }
 
@@ -316,5 +317,54 @@ fn containers_are_started_again_after_a_reboot() {
     let failed = life.state.components.values().filter(|c| c.failure.is_some()).count();
     assert_eq!(failed, 1, "what cannot be started says why");
     assert_eq!(install(&mut life, "v1"), ResultCode::SUCCESS, "and installing it again starts it");
+    life.check_settled();
+}
+
+#[test]
+fn roll_back_needs_no_package() {
+    let mut life = shop();
+    install(&mut life, "v1");
+    install(&mut life, "v2");
+    life.command(Command::RemovePackage { id: package("v1") }).unwrap();
+    life.settle();
+    life.command(Command::Rollback).unwrap();
+    life.settle();
+    assert_eq!(
+        (life.last().code, life.deployed()),
+        (ResultCode::SUCCESS, vec!["db@1!".into(), "web@1!".into()])
+    );
+    life.check_settled();
+}
+
+#[test]
+fn what_was_half_switched_is_reversed_before_the_job_ends() {
+    let mut life = shop();
+    install(&mut life, "v1");
+    life.command(install_from("v2", Then::Install)).unwrap();
+    while life.state.job.as_ref().unwrap().step != Step::Switch(1) {
+        life.step();
+    }
+    life.world.faults = vec![FailureKind::Broken];
+    while life.state.job.is_some() {
+        life.step();
+    }
+    assert_eq!(life.last().code, ResultCode::INSTALL_FAILED);
+    for id in ["db", "web"] {
+        assert_eq!(life.world.running.get(&component(id)), Some(&release(id, "1").id), "{id} runs again");
+    }
+}
+
+#[test]
+fn another_os_component_takes_the_place_of_the_active_one() {
+    let mut life = with_os_and_web();
+    life.command(install_from("other-os", Then::Install)).unwrap();
+    life.settle();
+    life.reboot();
+    life.settle();
+    assert_eq!(
+        (life.last().code, life.deployed()),
+        (ResultCode::SUCCESS, vec!["db@1!".to_owned(), "os@1".into(), "os-b@1!".into(), "web@1!".into()],)
+    );
+    assert_eq!(life.world.booted, Some(release("os-b", "1").id));
     life.check_settled();
 }

@@ -138,7 +138,12 @@ impl World {
     /// Carries out an effect; `half`: it is killed in the middle, and what it would have said is lost.
     pub fn run(&mut self, state: &State, effect: &Effect, half: bool) -> Result<EffectOk, Failure> {
         if !half && !self.faults.is_empty() {
-            return Err(Failure::new(self.faults.remove(0), "scripted"));
+            let failure = Failure::new(self.faults.remove(0), "scripted");
+            if let Effect::Switch { component, kind: ComponentKind::Container, .. } = effect {
+                // A switch that fails has stopped the old one.
+                self.running.remove(component);
+            }
+            return Err(failure);
         }
         match effect {
             Effect::Resolve { package, .. } => match self.offered.get(package.as_str()) {
