@@ -9,4 +9,6 @@ pub mod confine;
 pub mod conformance;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(feature = "engine")]
+pub mod store;
 pub mod worker;
