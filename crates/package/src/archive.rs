@@ -68,6 +68,12 @@ impl Archive {
         self.index.as_ref().map(|i| i.manifests.as_slice()).unwrap_or_default()
     }
 
+    /// Whether the archive as a whole is compressed.
+    #[cfg(feature = "builder")]
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.tar, Tar::Zstd { .. })
+    }
+
     fn read(&mut self, name: &str) -> Result<Vec<u8>, PackageError> {
         let what = format!("{name} in {}", self.path.display());
         let place = self.find(name)?.ok_or_else(|| PackageError::missing(&what))?;

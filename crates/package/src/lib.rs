@@ -7,6 +7,8 @@
 //! Not here: unpacking of layers, the content store, OSTree. Nothing in this crate runs or installs anything.
 
 mod archive;
+#[cfg(feature = "builder")]
+pub mod builder;
 mod config;
 mod content;
 mod error;

@@ -16,7 +16,9 @@ use scomo_core::id::Digest;
 use crate::config::Config;
 use crate::error::PackageError;
 use crate::repository::{Exact, RawManifest, Repository, verify};
-use net::Net;
+pub(crate) use net::Net;
+#[cfg(feature = "builder")]
+pub(crate) use net::reach;
 
 /// A repository and the manifest in it that the source names.
 pub(crate) struct Registry {

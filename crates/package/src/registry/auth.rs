@@ -22,7 +22,7 @@ use crate::oci;
 use crate::repository::{from_io, read_limited};
 
 /// What a registry's client needs to authenticate.
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     auth: RegistryAuth,
     settings: RegistryConfig,
     timeouts: Timeouts,
@@ -66,12 +66,12 @@ impl Credentials {
         }
     }
 
-    pub(super) fn auth(&self) -> &RegistryAuth {
+    pub(crate) fn auth(&self) -> &RegistryAuth {
         &self.auth
     }
 
     /// A client of `oci-client` for the same registry.
-    pub(super) fn oci_client(&self) -> Result<oci_client::Client, PackageError> {
+    pub(crate) fn oci_client(&self) -> Result<oci_client::Client, PackageError> {
         install_tls();
         // The library panics where the HTTP client cannot be made with its defaults, so they are tried first.
         let wrong = |e: &dyn std::fmt::Display| {

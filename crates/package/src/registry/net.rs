@@ -19,7 +19,7 @@ const REDIRECTS_MAX: usize = 5;
 const ERROR_BYTES_MAX: usize = 8 * 1024;
 
 /// A client for one repository.
-pub(super) struct Net {
+pub(crate) struct Net {
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
     host: String,
@@ -31,7 +31,7 @@ pub(super) struct Net {
 }
 
 impl Net {
-    pub(super) fn new(config: &Config, host: &str, repository: &str) -> Result<Self, PackageError> {
+    pub(crate) fn new(config: &Config, host: &str, repository: &str) -> Result<Self, PackageError> {
         let settings = config.registries.get(host).cloned().unwrap_or_default();
         let credentials = Credentials::find(config, &settings, host, repository)?;
         // Docker Hub answers under another name than the one people write, and has a folder for its own images.
@@ -58,17 +58,17 @@ impl Net {
     }
 
     /// `host/repository`, for messages.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}/{}", self.host, self.repository)
     }
 
     /// Runs a future to its end on this client's own event loop.
-    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
     /// The bytes of a manifest or index by tag or digest; at most [`MANIFEST_BYTES_MAX`]. Not verified.
-    pub(super) fn manifest(&self, reference: &str, what: &str) -> Result<Vec<u8>, PackageError> {
+    pub(crate) fn manifest(&self, reference: &str, what: &str) -> Result<Vec<u8>, PackageError> {
         let accept =
             [oci::MEDIA_INDEX, oci::MEDIA_MANIFEST, oci::MEDIA_DOCKER_LIST, oci::MEDIA_DOCKER_MANIFEST];
         let accept = accept.join(", ");
@@ -99,7 +99,7 @@ impl Net {
 
     /// Sends a GET below the repository; asks for authorization when the registry wants it. Gives an answer only
     /// with status 200 or 206.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         path: &str,
         accept: Option<&str>,
@@ -170,15 +170,15 @@ impl Net {
         self.authorization.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn repository(&self) -> &str {
+    pub(crate) fn repository(&self) -> &str {
         &self.repository
     }
 
-    pub(super) fn credentials(&self) -> &Credentials {
+    pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 }
@@ -200,7 +200,7 @@ async fn read_body(
     Ok((bytes, true))
 }
 
-pub(super) fn reach(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PackageError {
+pub(crate) fn reach(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PackageError {
     PackageError::Reach { what: what.to_owned(), source: source.into() }
 }
 
@@ -229,7 +229,7 @@ fn client(settings: &RegistryConfig, timeouts: &Timeouts) -> Result<reqwest::Cli
 }
 
 /// The TLS library takes its cryptography from one process-wide place; whoever comes first sets it.
-pub(super) fn install_tls() {
+pub(crate) fn install_tls() {
     let _already_set = rustls::crypto::ring::default_provider().install_default();
 }
 
