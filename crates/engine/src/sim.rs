@@ -17,12 +17,14 @@ use serde::{Deserialize, Serialize};
 
 mod backend;
 mod boot;
+mod runner;
 pub mod source;
 #[cfg(test)]
 mod tests;
 
 pub use backend::SimBackend;
 pub use boot::SimBoot;
+pub use runner::SimRunner;
 
 /// A simulated device. Clones are the same device.
 #[derive(Debug, Clone, Default)]

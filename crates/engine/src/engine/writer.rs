@@ -1,0 +1,377 @@
+//! The engine's thread: the only one that changes the state.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use scomo_core::command::{Caller, Command, Input};
+use scomo_core::fact::Fact;
+use scomo_core::id::RequestId;
+use scomo_core::state::State;
+use scomo_core::{apply, decide, next_deadline, pending};
+
+use super::log::FactLog;
+use super::running::RunningSet;
+use super::view::View;
+use super::{Options, Receipt, Refusal};
+use crate::backend::chain;
+use crate::runner::{Event, Runner};
+use crate::store::StoreError;
+
+/// Shortest time between two snapshots that differ in progress only: the bus shows four a second.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// Longest sleep, so that a clock that was set takes effect soon.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Wait after the first failed append that must not be lost; doubled up to the longest.
+const STORE_RETRY_MIN: Duration = Duration::from_millis(500);
+/// Longest wait between two tries to store an outcome: somebody may have freed space meanwhile.
+const STORE_RETRY_MAX: Duration = Duration::from_secs(30);
+/// How long killed effects may take to end at shutdown; after that the kernel ends them with this process.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// What the thread is told.
+#[allow(clippy::large_enum_variant, reason = "the mailbox holds few")]
+pub(super) enum Message {
+    /// Somebody asks for something.
+    Command {
+        caller: Caller,
+        request: Option<RequestId>,
+        command: Command,
+        then: Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>,
+    },
+    /// Something came of an effect.
+    Event { number: u64, event: Event },
+    /// The clock may have moved.
+    Wake,
+    /// The process ends.
+    Shutdown,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+/// The thread's own.
+pub(super) struct Writer {
+    options: Options,
+    runner: Arc<dyn Runner>,
+    mailbox: SyncSender<Message>,
+    view: Arc<RwLock<Arc<View>>>,
+    state: Arc<State>,
+    /// `None`: safe mode.
+    log: Option<Box<dyn FactLog>>,
+    safe_mode: Option<String>,
+    running: RunningSet,
+    /// The first input, until it is stored.
+    start: Option<Input>,
+    trouble: Option<Trouble>,
+    revision: u64,
+    progress_due: Option<Instant>,
+    published_at: Instant,
+}
+
+/// The store does not take facts.
+struct Trouble {
+    why: String,
+    wait: Duration,
+    until: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(
+        options: Options,
+        runner: Arc<dyn Runner>,
+        state: State,
+        log: Result<Box<dyn FactLog>, String>,
+        mailbox: SyncSender<Message>,
+        view: Arc<RwLock<Arc<View>>>,
+    ) -> Self {
+        let (log, safe_mode) = match log {
+            Ok(log) => (Some(log), None),
+            Err(why) => (None, Some(why)),
+        };
+        Self {
+            options,
+            runner,
+            mailbox,
+            view,
+            state: Arc::new(state),
+            log,
+            safe_mode,
+            running: RunningSet::default(),
+            start: None,
+            trouble: None,
+            revision: 0,
+            progress_due: None,
+            published_at: Instant::now(),
+        }
+    }
+
+    /// Runs until it is told to end, or nobody is left to tell it.
+    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        if self.log.is_some() {
+            self.start = Some(self.look());
+        }
+        self.settle();
+        self.publish();
+        loop {
+            let message = inbox.recv_timeout(self.sleep());
+            match message {
+                Ok(Message::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Command { caller, request, command, then }) => {
+                    let result = self.command(caller, request, command);
+                    let done = result.is_ok();
+                    if done {
+                        self.settle();
+                        self.publish();
+                    }
+                    // After the snapshot: whoever asked finds what was done in it.
+                    then(result);
+                }
+                Ok(Message::Event { number, event: Event::Progress(progress) }) => {
+                    if self.running.take(number, Event::Progress(progress)) {
+                        let due = self.published_at + PROGRESS_INTERVAL;
+                        self.progress_due.get_or_insert(due);
+                    }
+                }
+                Ok(Message::Event { number, event }) => {
+                    self.running.take(number, event);
+                    self.settle();
+                    self.publish();
+                }
+                Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {
+                    if self.settle() {
+                        self.publish();
+                    }
+                }
+            }
+            if self.progress_due.is_some_and(|due| due <= Instant::now()) {
+                self.publish();
+            }
+        }
+        self.end(inbox);
+    }
+
+    /// The first input: what this device is like.
+    fn look(&self) -> Input {
+        let mut found = BTreeMap::new();
+        for kind in self.runner.kinds() {
+            match self.runner.observe(kind) {
+                Ok(inventory) => drop(found.insert(kind, inventory)),
+                Err(failure) => {
+                    tracing::warn!("cannot look what runs ({}): {}", kind.as_str(), failure.detail)
+                }
+            }
+        }
+        Input::ProcessStarted { boot: self.options.boot.clone(), found }
+    }
+
+    fn command(
+        &mut self,
+        caller: Caller,
+        request: Option<RequestId>,
+        command: Command,
+    ) -> Result<Receipt, Refusal> {
+        if let Some(why) = &self.safe_mode {
+            return Err(Refusal::SafeMode(why.clone()));
+        }
+        if let Some(job) = request.as_ref().and_then(|request| self.state.request_job(request)) {
+            return Ok(Receipt { job: Some(job), already: true });
+        }
+        if self.start.is_some() {
+            // The store failed at the first fact of this process; nothing may come before it.
+            let error = self.try_start().err();
+            if let Some(error) = error {
+                return Err(Refusal::NotStored(Arc::new(error)));
+            }
+        }
+        let facts =
+            decide(&self.state, (self.options.clock)(), &Input::Command { caller, request, command })?;
+        let job = facts.iter().find_map(|fact| match fact {
+            Fact::JobStarted { job, .. } => Some(*job),
+            _ => None,
+        });
+        match self.commit(&facts) {
+            Ok(()) => Ok(Receipt { job, already: false }),
+            Err(error) => {
+                tracing::error!("a command could not be stored: {}", chain(&error));
+                match &self.safe_mode {
+                    Some(why) => Err(Refusal::SafeMode(why.clone())),
+                    None => Err(Refusal::NotStored(Arc::new(error))),
+                }
+            }
+        }
+    }
+
+    /// Makes the facts durable, then true. On an error nothing changed.
+    fn commit(&mut self, facts: &[Fact]) -> Result<(), StoreError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let mut next = State::clone(&self.state);
+        for fact in facts {
+            if let Err(illegal) = apply(&mut next, fact) {
+                // A defect. Going on would store what cannot be read again.
+                self.give_up(format!("{illegal}; this is a defect of scomod, please report it"));
+                return Err(StoreError::Illegal { seq: 0, why: illegal.to_string() });
+            }
+            tracing::debug!("fact: {}", fact.name());
+        }
+        let now = (self.options.clock)();
+        let Some(log) = &mut self.log else { return Err(StoreError::ReadOnly) };
+        log.append(now, facts)?;
+        if self.trouble.take().is_some() {
+            tracing::info!("facts can be stored again");
+        }
+        self.state = Arc::new(next);
+        // In the middle of a job a previous scomod may have to go on after a roll back: it reads single facts.
+        if log.is_long() && self.state.job.is_none() {
+            let checkpoint = Fact::Checkpoint { state: Box::new(State::clone(&self.state)) };
+            if let Err(error) = log.compact(now, &checkpoint) {
+                tracing::warn!("old facts could not be replaced by a checkpoint: {}", chain(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops writing for good; whatever runs on the device goes on running.
+    fn give_up(&mut self, why: String) {
+        tracing::error!("safe mode: {why}");
+        self.safe_mode = Some(why);
+        self.log = None;
+        self.start = None;
+        self.running.kill_all();
+    }
+
+    /// Brings everything up to date: outcomes become facts, deadlines pass, what is pending runs. True: there was
+    /// something to do.
+    fn settle(&mut self) -> bool {
+        let mut changed = false;
+        loop {
+            changed |= self.take_inputs();
+            if self.log.is_none() || self.start.is_some() {
+                return changed;
+            }
+            let wanted = pending(&self.state, (self.options.clock)());
+            changed |= self.running.reconcile(wanted, &*self.runner, &self.mailbox);
+            // An effect that could not even be started has its outcome already.
+            if self.trouble.is_some() || self.running.outcome().is_none() {
+                return changed;
+            }
+        }
+    }
+
+    /// Takes every input that nobody waits for, unless the store is in trouble.
+    fn take_inputs(&mut self) -> bool {
+        let mut changed = false;
+        while self.log.is_some() && self.trouble.as_ref().is_none_or(|t| t.until <= Instant::now()) {
+            match self.next_input() {
+                Ok(true) => changed = true,
+                Ok(false) => break,
+                Err(error) => {
+                    self.note_trouble(&error);
+                    return true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Takes one input that nobody waits for; false: there is none.
+    fn next_input(&mut self) -> Result<bool, StoreError> {
+        if self.start.is_some() {
+            self.try_start()?;
+            return Ok(true);
+        }
+        if let Some((number, task, result)) = self.running.outcome() {
+            if let Err(failure) = &result {
+                tracing::warn!("{:?} failed ({}): {}", task.task, failure.kind.as_str(), failure.detail);
+            }
+            self.take(&Input::Outcome { task, result })?;
+            self.running.forget(number);
+            return Ok(true);
+        }
+        self.take(&Input::Tick)
+    }
+
+    fn try_start(&mut self) -> Result<(), StoreError> {
+        let Some(input) = self.start.clone() else { return Ok(()) };
+        self.take(&input)?;
+        self.start = None;
+        Ok(())
+    }
+
+    fn take(&mut self, input: &Input) -> Result<bool, StoreError> {
+        match decide(&self.state, (self.options.clock)(), input) {
+            Ok(facts) => self.commit(&facts).map(|()| !facts.is_empty()),
+            Err(rejection) => {
+                tracing::error!("an input of the engine's own was rejected: {rejection}");
+                Ok(false)
+            }
+        }
+    }
+
+    fn note_trouble(&mut self, error: &StoreError) {
+        let wait = self.trouble.as_ref().map_or(STORE_RETRY_MIN, |t| (t.wait * 2).min(STORE_RETRY_MAX));
+        let why = chain(error);
+        tracing::error!("facts cannot be stored, trying again in {} ms: {why}", wait.as_millis());
+        self.trouble = Some(Trouble { why, wait, until: Instant::now() + wait });
+    }
+
+    /// How long nothing is due.
+    fn sleep(&self) -> Duration {
+        let now = Instant::now();
+        let until = |at: Instant| at.saturating_duration_since(now);
+        let progress = self.progress_due.map(until);
+        let work = match &self.trouble {
+            _ if self.log.is_none() => None,
+            Some(trouble) => Some(until(trouble.until)),
+            None => {
+                let clock = (self.options.clock)();
+                let deadline = next_deadline(&self.state, clock);
+                deadline.map(|at| Duration::from_millis(at.0.saturating_sub(clock.0)))
+            }
+        };
+        progress.into_iter().chain(work).fold(SLEEP_MAX, Duration::min)
+    }
+
+    fn publish(&mut self) {
+        self.progress_due = None;
+        self.published_at = Instant::now();
+        self.revision = self.revision.saturating_add(1);
+        let view = Arc::new(View {
+            revision: self.revision,
+            state: Arc::clone(&self.state),
+            running: self.running.progress(),
+            safe_mode: self.safe_mode.clone(),
+            store_trouble: self.trouble.as_ref().map(|t| t.why.clone()),
+            started: self.start.is_none(),
+        });
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&view);
+        (self.options.publish)(&view);
+    }
+
+    fn end(mut self, inbox: &Receiver<Message>) {
+        self.running.kill_all();
+        let deadline = Instant::now() + SHUTDOWN_WAIT;
+        while !self.running.is_quiet() {
+            match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Message::Event { number, event }) => drop(self.running.take(number, event)),
+                Ok(Message::Command { then, .. }) => then(Err(Refusal::Stopped)),
+                Ok(Message::Wake | Message::Shutdown) => {}
+                Err(_) => {
+                    tracing::warn!("effects did not end in time");
+                    break;
+                }
+            }
+        }
+        for message in inbox.try_iter() {
+            if let Message::Command { then, .. } = message {
+                then(Err(Refusal::Stopped));
+            }
+        }
+    }
+}
