@@ -324,7 +324,7 @@ mod tests {
             let seen = process::words(&["skopeo", "inspect", &source]).unwrap();
             let seen: Value = serde_json::from_str(&seen).unwrap();
             assert_eq!(seen["Digest"], json!(digest));
-            assert_eq!(seen["LayersData"].as_array().unwrap().len(), 2);
+            assert_eq!(seen["Layers"].as_array().unwrap().len(), 2);
             let copy = format!("dir:{}", folder.path().join("copy").display());
             // Copying checks every digest.
             process::words(&["skopeo", "copy", "-q", "--insecure-policy", &source, &copy]).unwrap();

@@ -1,2 +1,33 @@
-//! Automation: the only entry for building, testing and measuring.
-fn main() {}
+//! Automation: the only entry for testing and measuring. `cargo xtask help` lists what there is.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod test;
+mod tidy;
+
+/// Automation of the scomo repository.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", disable_help_subcommand = false)]
+enum Task {
+    /// Run every test and count what was skipped for want of root
+    Test(test::Options),
+    /// Check the rules for the repository itself; `cargo test` does it too
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Test(options) => test::run(&options),
+        Task::Tidy => tidy::run(),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
