@@ -43,7 +43,7 @@ pub(crate) fn read_manifest(
         return plain_image(repository, root, parsed);
     }
     let index = oci::parse_index(&root.bytes)?;
-    if index.artifact_type.as_deref() == Some(ARTIFACT_PACKAGE) {
+    if index.is_package() {
         return package(repository, &index);
     }
     let chosen = oci::choose(&index, &Platform::this())?;
@@ -73,10 +73,10 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<PackageManifest, PackageError> {
 fn package(repository: &mut dyn Repository, index: &Index) -> Result<PackageManifest, PackageError> {
     let what = "the package index";
     let first = index.manifests.first().ok_or_else(|| PackageError::format(what, "it has no entry"))?;
-    if first.artifact_type.as_deref() != Some(ARTIFACT_PACKAGE) || !oci::is_manifest(&first.media_type) {
+    let artifact = oci::parse_image_manifest(&repository.manifest(&first.digest)?.bytes)?;
+    if artifact.artifact_type.as_deref() != Some(ARTIFACT_PACKAGE) {
         return Err(PackageError::format(what, "its first entry must be the package's artifact manifest"));
     }
-    let artifact = oci::parse_image_manifest(&repository.manifest(&first.digest)?.bytes)?;
     if artifact.config.media_type != MEDIA_PACKAGE {
         let found = oci::shorten(&artifact.config.media_type);
         return Err(PackageError::format(what, format!("its config is '{found}', not '{MEDIA_PACKAGE}'")));

@@ -14,6 +14,10 @@ use crate::error::PackageError;
 /// Parses `bytes` as `T`; `what` names the text in errors. Depth is limited by the parser to 128.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, PackageError> {
     let json = |source| PackageError::Json { what: what.to_owned(), source };
+    // The deserializer would take an array of the members' values for an object; no other reader of the text would.
+    if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(json(serde_json::Error::custom("expected an object, not an array")));
+    }
     let mut strict = serde_json::Deserializer::from_slice(bytes);
     NoDuplicates.deserialize(&mut strict).and_then(|()| strict.end()).map_err(json)?;
     serde_json::from_slice(bytes).map_err(json)
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_key_twice_is_refused_at_any_depth() {
-        for text in [r#"{"a":1,"a":2}"#, r#"[{"x":{"b":1,"b":1}}]"#, r#"{"a":1,"\u0061":2}"#] {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"y":[{"x":{"b":1,"b":1}}]}"#, r#"{"a":1,"\u0061":2}"#] {
             let error = parse::<Value>(text.as_bytes(), "the test").expect_err("duplicate");
             let PackageError::Json { source, .. } = error else { panic!("{error}") };
             assert!(source.to_string().contains("stands twice"), "{source}");
@@ -128,6 +132,7 @@ mod tests {
         let deep = "[".repeat(5000);
         assert!(parse::<Value>(deep.as_bytes(), "the test").is_err());
         assert!(parse::<Value>(b"{} {}", "the test").is_err());
+        assert!(parse::<Value>(b" []", "the test").is_err());
     }
 
     #[test]

@@ -37,11 +37,14 @@ pub const MEDIA_DOCKER_LIST: &str = "application/vnd.docker.distribution.manifes
 /// Docker's image manifest.
 pub const MEDIA_DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const MEDIA_DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-/// The artifact type of our index and of its artifact manifest.
+/// The artifact type of a package: stands in its artifact manifest, and under [`ANNOTATION_TYPE`] in its index.
 pub const ARTIFACT_PACKAGE: &str = "application/vnd.scomo.package.v1";
 /// Our package manifest, the config of the artifact manifest.
 pub const MEDIA_PACKAGE: &str = "application/vnd.scomo.package.v1+json";
 
+/// Annotation of an index that makes it a package. An annotation and not the member `artifactType`, because tools from
+/// before OCI 1.1 drop that member when they copy an index, and with it the digest that was signed.
+pub const ANNOTATION_TYPE: &str = "org.scomo.artifact.type";
 /// The name that a manifest has in an OCI layout.
 pub const ANNOTATION_REF: &str = "org.opencontainers.image.ref.name";
 
@@ -153,6 +156,15 @@ pub struct Index {
     /// Free text by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+impl Index {
+    /// Whether it is one of our packages.
+    #[must_use]
+    pub fn is_package(&self) -> bool {
+        let annotated = self.annotations.get(ANNOTATION_TYPE).map(String::as_str);
+        annotated.or(self.artifact_type.as_deref()) == Some(ARTIFACT_PACKAGE)
+    }
 }
 
 /// An OCI image manifest or Docker image manifest.

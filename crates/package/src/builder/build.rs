@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::error::PackageError;
 use crate::layout::Layout;
 use crate::oci::{
-    self, ANNOTATION_REF, ARTIFACT_PACKAGE, Compression, Descriptor, MEDIA_PACKAGE, Manifest, Platform,
+    self, ANNOTATION_REF, ANNOTATION_TYPE, ARTIFACT_PACKAGE, Compression, Descriptor, MEDIA_PACKAGE,
+    Manifest, Platform,
 };
 use crate::sources::Source;
 
@@ -64,7 +65,7 @@ pub fn build(config: &Config, recipe: &Recipe, options: &BuildOptions) -> Result
         tempfile::Builder::new().prefix(".scomo-build-").tempdir_in(folder).map_err(failed(folder))?;
     let writer = LayoutWriter::create(scratch.path())?;
     let (entry, name) = assemble(config, recipe, options, &writer)?;
-    let index = new_index(vec![entry.clone()], None);
+    let index = new_index(vec![entry.clone()]);
     writer.set_index(&index)?;
     // Reading back what was written verifies every digest once, and finds what is missing before anybody else does.
     let mut layout = Layout::open(scratch.path(), None)?;
@@ -128,7 +129,9 @@ fn assemble(
     manifest.check().map_err(PackageError::Manifest)?;
     let mut entries = vec![artifact(&manifest, writer)?];
     entries.extend(images);
-    let index = to_json(&new_index(entries, Some(ARTIFACT_PACKAGE)))?;
+    let mut index = new_index(entries);
+    index.annotations.insert(ANNOTATION_TYPE.to_owned(), ARTIFACT_PACKAGE.to_owned());
+    let index = to_json(&index)?;
     oci::parse_index(&index)?;
     writer.put(&index)?;
     let name = layout_name(&recipe.version);
@@ -153,9 +156,7 @@ fn artifact(manifest: &PackageManifest, writer: &LayoutWriter) -> Result<Descrip
     };
     let artifact = to_json(&artifact)?;
     writer.put(&artifact)?;
-    let mut entry = Descriptor::new(oci::MEDIA_MANIFEST, &artifact);
-    entry.artifact_type = Some(ARTIFACT_PACKAGE.to_owned());
-    Ok(entry)
+    Ok(Descriptor::new(oci::MEDIA_MANIFEST, &artifact))
 }
 
 fn image_payload(
@@ -172,7 +173,7 @@ fn image_payload(
     let root = repository.root()?;
     let digest = if oci::looks_like_index(&root.bytes)? {
         let index = oci::parse_index(&root.bytes)?;
-        if index.artifact_type.as_deref() == Some(ARTIFACT_PACKAGE) {
+        if index.is_package() {
             return Err(PackageError::Recipe(format!("{image} is a package, not an image")));
         }
         oci::choose(&index, machine)?.digest
@@ -183,7 +184,7 @@ fn image_payload(
     crate::content::read_image(repository.as_mut(), &digest, machine)?;
     let raw = repository.manifest(&digest)?;
     let entry = Descriptor::new(oci::MEDIA_MANIFEST, &raw.bytes);
-    let mut bundle = Bundle::new(new_index(Vec::new(), None));
+    let mut bundle = Bundle::new(new_index(Vec::new()));
     bundle.add(repository.as_mut(), &entry)?;
     write::write_layout(repository.as_mut(), &bundle, writer)?;
     let (found, _) =

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::content;
 use crate::error::PackageError;
 use crate::keys;
-use crate::oci::{self, ARTIFACT_PACKAGE};
+use crate::oci;
 use crate::policy::policy_for;
 use crate::repository::Repository;
 use crate::signature::{self, Verdict};
@@ -101,8 +101,7 @@ pub fn inspect(config: &Config, source: &str) -> Result<Inspection, PackageError
         Verdict::None => SignatureReport::None,
         Verdict::Bad(reason) => SignatureReport::Untrusted { reason },
     };
-    let is_package = oci::looks_like_index(&root.bytes)?
-        && oci::parse_index(&root.bytes)?.artifact_type.as_deref() == Some(ARTIFACT_PACKAGE);
+    let is_package = oci::looks_like_index(&root.bytes)? && oci::parse_index(&root.bytes)?.is_package();
     let manifest = content::read_manifest(repository, &root, &parsed)?;
     let mut components = Vec::new();
     for spec in manifest.check().map_err(PackageError::Manifest)? {

@@ -59,11 +59,11 @@ pub fn push(config: &Config, from: &str, to: &str) -> Result<PushReport, Package
     let mut repository = crate::repository(config, &source, from)?;
     let entry = layout::find(&entries, name.as_deref(), &path)?.clone();
     let mut pusher = Pusher::open(config, &target)?;
-    let mut bundle = Bundle::new(new_index(Vec::new(), None));
+    let mut bundle = Bundle::new(new_index(Vec::new()));
     bundle.add(repository.as_mut(), &entry)?;
     pusher.bundle(repository.as_mut(), &bundle, Some(&entry.digest))?;
     if let Some(signature) = signature_entry(&entries, &entry.digest) {
-        let mut bundle = Bundle::new(new_index(Vec::new(), None));
+        let mut bundle = Bundle::new(new_index(Vec::new()));
         bundle.add(repository.as_mut(), signature)?;
         pusher.bundle(repository.as_mut(), &bundle, None)?;
         pusher.tag(&bundle, &tag_of(&entry.digest))?;
@@ -225,6 +225,9 @@ fn refused(error: OciDistributionError, what: &str) -> PackageError {
         OciDistributionError::AuthenticationFailure(text) => status(401, &text),
         OciDistributionError::ServerError { code, message, .. } => status(code, &message),
         OciDistributionError::RegistryError { envelope, .. } => status(400, &envelope.to_string()),
+        OciDistributionError::RequestError(error) if error.status().is_some() => {
+            status(error.status().map_or(500, |s| s.as_u16()), "the registry's answer to an upload")
+        }
         OciDistributionError::IoError(error) => crate::repository::from_io(error, what),
         other => reach(what, other),
     }

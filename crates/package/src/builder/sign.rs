@@ -133,7 +133,7 @@ impl Signed {
         let mut entries: Vec<Descriptor> =
             entries.iter().filter(|entry| Some(&entry.digest) != old.as_ref()).cloned().collect();
         entries.push(self.entry());
-        new_index(entries, None)
+        new_index(entries)
     }
 }
 

@@ -158,11 +158,11 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Package
 }
 
 /// An index for `index.json` or a package.
-pub(crate) fn new_index(manifests: Vec<oci::Descriptor>, artifact_type: Option<&str>) -> Index {
+pub(crate) fn new_index(manifests: Vec<oci::Descriptor>) -> Index {
     Index {
         schema_version: 2,
         media_type: Some(MEDIA_INDEX.to_owned()),
-        artifact_type: artifact_type.map(str::to_owned),
+        artifact_type: None,
         manifests,
         annotations: std::collections::BTreeMap::new(),
     }
