@@ -1,1 +1,3 @@
 //! The container component backend: content store and crun.
+
+pub mod store;
