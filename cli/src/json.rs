@@ -67,7 +67,7 @@ mirror!(
 mirror!(
     /// The device.
     DeviceJson of Manager {
-        version: String, safe_mode: String, booted: String, pending_reboot: bool, rollback_possible: bool,
+        version: String, safe_mode: String, store_trouble: String, booted: String, pending_reboot: bool, rollback_possible: bool,
     }
 );
 

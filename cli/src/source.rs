@@ -6,7 +6,7 @@ use crate::exit::Failure;
 
 /// Makes a source that means the same to the daemon as it means here.
 ///
-/// - `docker://`, `ostree+…://` and absolute paths stay as they are;
+/// - what has another scheme, and absolute paths, stay as they are;
 /// - `oci:dir` and `file:x.scomo` get an absolute path;
 /// - a bare path of a `.scomo` file or of a folder with an OCI layout gets its scheme.
 pub fn absolute(source: &str, here: &Path) -> Result<String, Failure> {
@@ -20,7 +20,7 @@ pub fn absolute(source: &str, here: &Path) -> Result<String, Failure> {
             return Ok(format!("{scheme}{}", against(path, here)?));
         }
     }
-    if source.contains("://") {
+    if has_scheme(source) {
         return Ok(source.to_owned());
     }
     if source.ends_with(".scomo") {
@@ -33,6 +33,13 @@ pub fn absolute(source: &str, here: &Path) -> Result<String, Failure> {
         "'{source}' is not a source: use docker://host/repository:tag, oci:/folder[:reference], a .scomo file, or \
          ostree+https://host/repository?ref=name"
     )))
+}
+
+/// Whether it begins with a scheme. Which ones there are is for the daemon to say.
+fn has_scheme(source: &str) -> bool {
+    let scheme = source.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+    scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.chars().all(fits)
 }
 
 /// The path as absolute text. It is not resolved: what follows a colon may be a reference.

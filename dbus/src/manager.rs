@@ -19,6 +19,8 @@ pub struct Manager {
     pub version: String,
     /// Empty: normal. Otherwise why the daemon only answers questions and changes nothing, for example a damaged database.
     pub safe_mode: String,
+    /// Empty: normal. Otherwise why what happens cannot be stored at the moment, for example a full disk; the daemon tries again by itself.
+    pub store_trouble: String,
     /// Release id of the booted OS; empty when it is not one that this service installed.
     pub booted: String,
     /// Whether a job waits for a reboot.
@@ -36,6 +38,7 @@ impl Properties for Manager {
         let mut map = PropertyMap::new();
         put(&mut map, "Version", self.version.clone());
         put(&mut map, "SafeMode", self.safe_mode.clone());
+        put(&mut map, "StoreTrouble", self.store_trouble.clone());
         put(&mut map, "Booted", self.booted.clone());
         put(&mut map, "PendingReboot", self.pending_reboot);
         put(&mut map, "RollbackPossible", self.rollback_possible);
@@ -47,6 +50,7 @@ impl Properties for Manager {
         Ok(Self {
             version: take(map, "Version")?,
             safe_mode: take(map, "SafeMode")?,
+            store_trouble: take(map, "StoreTrouble")?,
             booted: take(map, "Booted")?,
             pending_reboot: take(map, "PendingReboot")?,
             rollback_possible: take(map, "RollbackPossible")?,
@@ -123,6 +127,10 @@ pub trait Manager {
     /// Empty: normal. Otherwise why the daemon only answers questions and changes nothing, for example a damaged database.
     #[zbus(property, name = "SafeMode")]
     fn safe_mode(&self) -> zbus::Result<String>;
+
+    /// Empty: normal. Otherwise why what happens cannot be stored at the moment, for example a full disk; the daemon tries again by itself.
+    #[zbus(property, name = "StoreTrouble")]
+    fn store_trouble(&self) -> zbus::Result<String>;
 
     /// Release id of the booted OS; empty when it is not one that this service installed.
     #[zbus(property, name = "Booted")]

@@ -267,8 +267,8 @@ fn server(interfaces: &[Interface]) -> String {
         for property in &interface.properties {
             let (field, ty) = (snake(&property.name), owned_type(&property.signature));
             writeln!(out, "    {}", property_attribute(property)).unwrap();
-            let value = copied(&property.signature, &format!("self.properties.{field}"));
-            writeln!(out, "    fn {field}(&self) -> {ty} {{\n        {value}\n    }}\n").unwrap();
+            let value = copied(&property.signature, &format!("p.{field}"));
+            writeln!(out, "    fn {field}(&self) -> {ty} {{\n        self.look(|p| {value})\n    }}\n").unwrap();
         }
         out.truncate(out.trim_end().len());
         out.push_str("\n}\n");

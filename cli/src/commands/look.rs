@@ -34,6 +34,7 @@ pub async fn status(cx: &Context) -> Result<Code, Failure> {
     let mut text = output::fields(&[
         ("scomod", manager.version.clone()),
         ("SAFE MODE", manager.safe_mode.clone()),
+        ("STORE TROUBLE", manager.store_trouble.clone()),
         ("booted OS", manager.booted.clone()),
         ("reboot", if manager.pending_reboot { "needed to finish a job" } else { "" }.to_owned()),
         ("rollback", if manager.rollback_possible { "possible" } else { "" }.to_owned()),

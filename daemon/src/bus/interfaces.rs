@@ -59,32 +59,37 @@ impl Served<Manager> {
 
     #[zbus(property(emits_changed_signal = "const"), name = "Version")]
     fn version(&self) -> String {
-        self.properties.version.clone()
+        self.look(|p| p.version.clone())
     }
 
     #[zbus(property, name = "SafeMode")]
     fn safe_mode(&self) -> String {
-        self.properties.safe_mode.clone()
+        self.look(|p| p.safe_mode.clone())
+    }
+
+    #[zbus(property, name = "StoreTrouble")]
+    fn store_trouble(&self) -> String {
+        self.look(|p| p.store_trouble.clone())
     }
 
     #[zbus(property, name = "Booted")]
     fn booted(&self) -> String {
-        self.properties.booted.clone()
+        self.look(|p| p.booted.clone())
     }
 
     #[zbus(property, name = "PendingReboot")]
     fn pending_reboot(&self) -> bool {
-        self.properties.pending_reboot
+        self.look(|p| p.pending_reboot)
     }
 
     #[zbus(property, name = "RollbackPossible")]
     fn rollback_possible(&self) -> bool {
-        self.properties.rollback_possible
+        self.look(|p| p.rollback_possible)
     }
 
     #[zbus(property, name = "Jobs")]
     fn jobs(&self) -> Vec<OwnedObjectPath> {
-        self.properties.jobs.clone()
+        self.look(|p| p.jobs.clone())
     }
 }
 
@@ -111,42 +116,42 @@ impl Served<Download> {
 
     #[zbus(property(emits_changed_signal = "const"), name = "PkgID")]
     fn pkg_id(&self) -> String {
-        self.properties.pkg_id.clone()
+        self.look(|p| p.pkg_id.clone())
     }
 
     #[zbus(property, name = "Name")]
     fn name(&self) -> String {
-        self.properties.name.clone()
+        self.look(|p| p.name.clone())
     }
 
     #[zbus(property, name = "PkgURL")]
     fn pkg_url(&self) -> String {
-        self.properties.pkg_url.clone()
+        self.look(|p| p.pkg_url.clone())
     }
 
     #[zbus(property, name = "Description")]
     fn description(&self) -> String {
-        self.properties.description.clone()
+        self.look(|p| p.description.clone())
     }
 
     #[zbus(property, name = "EnvType")]
     fn env_type(&self) -> String {
-        self.properties.env_type.clone()
+        self.look(|p| p.env_type.clone())
     }
 
     #[zbus(property, name = "PkgType")]
     fn pkg_type(&self) -> String {
-        self.properties.pkg_type.clone()
+        self.look(|p| p.pkg_type.clone())
     }
 
     #[zbus(property, name = "Status")]
     fn status(&self) -> i32 {
-        self.properties.status
+        self.look(|p| p.status)
     }
 
     #[zbus(property, name = "StatusName")]
     fn status_name(&self) -> String {
-        self.properties.status_name.clone()
+        self.look(|p| p.status_name.clone())
     }
 }
 
@@ -169,107 +174,107 @@ impl Served<DeliveryPackage> {
 
     #[zbus(property(emits_changed_signal = "const"), name = "PkgID")]
     fn pkg_id(&self) -> String {
-        self.properties.pkg_id.clone()
+        self.look(|p| p.pkg_id.clone())
     }
 
     #[zbus(property, name = "Name")]
     fn name(&self) -> String {
-        self.properties.name.clone()
+        self.look(|p| p.name.clone())
     }
 
     #[zbus(property, name = "Version")]
     fn version(&self) -> String {
-        self.properties.version.clone()
+        self.look(|p| p.version.clone())
     }
 
     #[zbus(property, name = "Description")]
     fn description(&self) -> String {
-        self.properties.description.clone()
+        self.look(|p| p.description.clone())
     }
 
     #[zbus(property, name = "EnvType")]
     fn env_type(&self) -> String {
-        self.properties.env_type.clone()
+        self.look(|p| p.env_type.clone())
     }
 
     #[zbus(property, name = "PkgType")]
     fn pkg_type(&self) -> String {
-        self.properties.pkg_type.clone()
+        self.look(|p| p.pkg_type.clone())
     }
 
     #[zbus(property, name = "Source")]
     fn source(&self) -> String {
-        self.properties.source.clone()
+        self.look(|p| p.source.clone())
     }
 
     #[zbus(property, name = "Digest")]
     fn digest(&self) -> String {
-        self.properties.digest.clone()
+        self.look(|p| p.digest.clone())
     }
 
     #[zbus(property, name = "SignedBy")]
     fn signed_by(&self) -> String {
-        self.properties.signed_by.clone()
+        self.look(|p| p.signed_by.clone())
     }
 
     #[zbus(property, name = "Components")]
     fn components(&self) -> Vec<String> {
-        self.properties.components.clone()
+        self.look(|p| p.components.clone())
     }
 
     #[zbus(property, name = "State")]
     fn state(&self) -> i32 {
-        self.properties.state
+        self.look(|p| p.state)
     }
 
     #[zbus(property, name = "StateName")]
     fn state_name(&self) -> String {
-        self.properties.state_name.clone()
+        self.look(|p| p.state_name.clone())
     }
 
     #[zbus(property, name = "Status")]
     fn status(&self) -> i32 {
-        self.properties.status
+        self.look(|p| p.status)
     }
 
     #[zbus(property, name = "StatusName")]
     fn status_name(&self) -> String {
-        self.properties.status_name.clone()
+        self.look(|p| p.status_name.clone())
     }
 
     #[zbus(property, name = "License")]
     fn license(&self) -> String {
-        self.properties.license.clone()
+        self.look(|p| p.license.clone())
     }
 
     #[zbus(property, name = "Copyright")]
     fn copyright(&self) -> String {
-        self.properties.copyright.clone()
+        self.look(|p| p.copyright.clone())
     }
 
     #[zbus(property, name = "Manufacturer")]
     fn manufacturer(&self) -> String {
-        self.properties.manufacturer.clone()
+        self.look(|p| p.manufacturer.clone())
     }
 
     #[zbus(property, name = "Creator")]
     fn creator(&self) -> String {
-        self.properties.creator.clone()
+        self.look(|p| p.creator.clone())
     }
 
     #[zbus(property, name = "CreationDate")]
     fn creation_date(&self) -> String {
-        self.properties.creation_date.clone()
+        self.look(|p| p.creation_date.clone())
     }
 
     #[zbus(property, name = "ReleaseDate")]
     fn release_date(&self) -> String {
-        self.properties.release_date.clone()
+        self.look(|p| p.release_date.clone())
     }
 
     #[zbus(property, name = "ReleaseNotes")]
     fn release_notes(&self) -> String {
-        self.properties.release_notes.clone()
+        self.look(|p| p.release_notes.clone())
     }
 }
 
@@ -292,117 +297,117 @@ impl Served<DeploymentComponent> {
 
     #[zbus(property(emits_changed_signal = "const"), name = "ID")]
     fn id(&self) -> String {
-        self.properties.id.clone()
+        self.look(|p| p.id.clone())
     }
 
     #[zbus(property, name = "PkgIDRef")]
     fn pkg_id_ref(&self) -> String {
-        self.properties.pkg_id_ref.clone()
+        self.look(|p| p.pkg_id_ref.clone())
     }
 
     #[zbus(property, name = "Name")]
     fn name(&self) -> String {
-        self.properties.name.clone()
+        self.look(|p| p.name.clone())
     }
 
     #[zbus(property, name = "Description")]
     fn description(&self) -> String {
-        self.properties.description.clone()
+        self.look(|p| p.description.clone())
     }
 
     #[zbus(property, name = "Version")]
     fn version(&self) -> String {
-        self.properties.version.clone()
+        self.look(|p| p.version.clone())
     }
 
     #[zbus(property, name = "ComponentType")]
     fn component_type(&self) -> String {
-        self.properties.component_type.clone()
+        self.look(|p| p.component_type.clone())
     }
 
     #[zbus(property, name = "EnvType")]
     fn env_type(&self) -> String {
-        self.properties.env_type.clone()
+        self.look(|p| p.env_type.clone())
     }
 
     #[zbus(property, name = "Release")]
     fn release(&self) -> String {
-        self.properties.release.clone()
+        self.look(|p| p.release.clone())
     }
 
     #[zbus(property, name = "PreviousVersion")]
     fn previous_version(&self) -> String {
-        self.properties.previous_version.clone()
+        self.look(|p| p.previous_version.clone())
     }
 
     #[zbus(property, name = "Size")]
     fn size(&self) -> u64 {
-        self.properties.size
+        self.look(|p| p.size)
     }
 
     #[zbus(property, name = "Since")]
     fn since(&self) -> u64 {
-        self.properties.since
+        self.look(|p| p.since)
     }
 
     #[zbus(property, name = "State")]
     fn state(&self) -> i32 {
-        self.properties.state
+        self.look(|p| p.state)
     }
 
     #[zbus(property, name = "StateName")]
     fn state_name(&self) -> String {
-        self.properties.state_name.clone()
+        self.look(|p| p.state_name.clone())
     }
 
     #[zbus(property, name = "Status")]
     fn status(&self) -> i32 {
-        self.properties.status
+        self.look(|p| p.status)
     }
 
     #[zbus(property, name = "StatusName")]
     fn status_name(&self) -> String {
-        self.properties.status_name.clone()
+        self.look(|p| p.status_name.clone())
     }
 
     #[zbus(property, name = "Message")]
     fn message(&self) -> String {
-        self.properties.message.clone()
+        self.look(|p| p.message.clone())
     }
 
     #[zbus(property, name = "License")]
     fn license(&self) -> String {
-        self.properties.license.clone()
+        self.look(|p| p.license.clone())
     }
 
     #[zbus(property, name = "Copyright")]
     fn copyright(&self) -> String {
-        self.properties.copyright.clone()
+        self.look(|p| p.copyright.clone())
     }
 
     #[zbus(property, name = "Manufacturer")]
     fn manufacturer(&self) -> String {
-        self.properties.manufacturer.clone()
+        self.look(|p| p.manufacturer.clone())
     }
 
     #[zbus(property, name = "Creator")]
     fn creator(&self) -> String {
-        self.properties.creator.clone()
+        self.look(|p| p.creator.clone())
     }
 
     #[zbus(property, name = "CreationDate")]
     fn creation_date(&self) -> String {
-        self.properties.creation_date.clone()
+        self.look(|p| p.creation_date.clone())
     }
 
     #[zbus(property, name = "ReleaseDate")]
     fn release_date(&self) -> String {
-        self.properties.release_date.clone()
+        self.look(|p| p.release_date.clone())
     }
 
     #[zbus(property, name = "ReleaseNotes")]
     fn release_notes(&self) -> String {
-        self.properties.release_notes.clone()
+        self.look(|p| p.release_notes.clone())
     }
 }
 
@@ -414,111 +419,111 @@ impl Served<Job> {
 
     #[zbus(property(emits_changed_signal = "const"), name = "Id")]
     fn id(&self) -> u64 {
-        self.properties.id
+        self.look(|p| p.id)
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "Primitive")]
     fn primitive(&self) -> String {
-        self.properties.primitive.clone()
+        self.look(|p| p.primitive.clone())
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "TargetKind")]
     fn target_kind(&self) -> String {
-        self.properties.target_kind.clone()
+        self.look(|p| p.target_kind.clone())
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "Target")]
     fn target(&self) -> String {
-        self.properties.target.clone()
+        self.look(|p| p.target.clone())
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "User")]
     fn user(&self) -> String {
-        self.properties.user.clone()
+        self.look(|p| p.user.clone())
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "Uid")]
     fn uid(&self) -> u32 {
-        self.properties.uid
+        self.look(|p| p.uid)
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "Started")]
     fn started(&self) -> u64 {
-        self.properties.started
+        self.look(|p| p.started)
     }
 
     #[zbus(property, name = "Finished")]
     fn finished(&self) -> u64 {
-        self.properties.finished
+        self.look(|p| p.finished)
     }
 
     #[zbus(property, name = "Phase")]
     fn phase(&self) -> String {
-        self.properties.phase.clone()
+        self.look(|p| p.phase.clone())
     }
 
     #[zbus(property, name = "Component")]
     fn component(&self) -> String {
-        self.properties.component.clone()
+        self.look(|p| p.component.clone())
     }
 
     #[zbus(property, name = "Attempt")]
     fn attempt(&self) -> u32 {
-        self.properties.attempt
+        self.look(|p| p.attempt)
     }
 
     #[zbus(property, name = "RetryAt")]
     fn retry_at(&self) -> u64 {
-        self.properties.retry_at
+        self.look(|p| p.retry_at)
     }
 
     #[zbus(property, name = "Percent")]
     fn percent(&self) -> u32 {
-        self.properties.percent
+        self.look(|p| p.percent)
     }
 
     #[zbus(property, name = "BytesDone")]
     fn bytes_done(&self) -> u64 {
-        self.properties.bytes_done
+        self.look(|p| p.bytes_done)
     }
 
     #[zbus(property, name = "BytesTotal")]
     fn bytes_total(&self) -> u64 {
-        self.properties.bytes_total
+        self.look(|p| p.bytes_total)
     }
 
     #[zbus(property, name = "BytesReused")]
     fn bytes_reused(&self) -> u64 {
-        self.properties.bytes_reused
+        self.look(|p| p.bytes_reused)
     }
 
     #[zbus(property, name = "Message")]
     fn message(&self) -> String {
-        self.properties.message.clone()
+        self.look(|p| p.message.clone())
     }
 
     #[zbus(property, name = "RebootNeeded")]
     fn reboot_needed(&self) -> bool {
-        self.properties.reboot_needed
+        self.look(|p| p.reboot_needed)
     }
 
     #[zbus(property, name = "Result")]
     fn result(&self) -> String {
-        self.properties.result.clone()
+        self.look(|p| p.result.clone())
     }
 
     #[zbus(property, name = "FailureKind")]
     fn failure_kind(&self) -> String {
-        self.properties.failure_kind.clone()
+        self.look(|p| p.failure_kind.clone())
     }
 
     #[zbus(property, name = "ResultCode")]
     fn result_code(&self) -> u32 {
-        self.properties.result_code
+        self.look(|p| p.result_code)
     }
 
     #[zbus(property, name = "Changed")]
     fn changed(&self) -> Vec<String> {
-        self.properties.changed.clone()
+        self.look(|p| p.changed.clone())
     }
 }

@@ -1,0 +1,241 @@
+//! The D-Bus server: the tree of the engine as objects, methods as commands.
+//!
+//! Nothing here decides anything: a method makes a command, the engine takes or refuses it, and what the bus shows is
+//! [`crate::view`] of the engine's newest snapshot.
+
+mod access;
+mod deliver;
+#[rustfmt::skip]
+mod interfaces;
+mod methods;
+mod publish;
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use scomo_core::command::{Caller, Command, PackageLeaves};
+use scomo_core::id::{ComponentId, JobId, PackageId, RequestId};
+use scomo_core::state::State;
+use scomo_dbus::Error;
+use scomo_engine::engine::View;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+use zbus::Connection;
+use zbus::connection::Builder;
+use zbus::fdo::DBusProxy;
+
+use crate::config::Settings;
+use crate::link::{Link, why_read_only};
+use crate::view::{Moment, Tree};
+use access::Access;
+use deliver::Spool;
+use publish::{Cell, Publisher};
+
+/// Progress is announced at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// How long a method waits for its own effect to be on the bus. Only a bus that does not take messages makes it late.
+const PUBLISH_MAX: Duration = Duration::from_secs(5);
+
+/// An object: properties that the publisher writes, and the way to the engine.
+pub struct Served<P> {
+    properties: Cell<P>,
+    door: Arc<Door>,
+}
+
+impl<P> Served<P> {
+    fn look<R>(&self, body: impl FnOnce(&P) -> R) -> R {
+        body(&self.properties.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What every object needs to carry out a method.
+pub struct Door {
+    engine: Link,
+    access: Access,
+    spool: Spool,
+    /// Held while the spool is changed: one delivery at a time, and none while unwanted packages are deleted.
+    spooling: Mutex<()>,
+    /// Number of the newest snapshot that is on the bus.
+    published: watch::Sender<u64>,
+}
+
+impl Door {
+    fn view(&self) -> Arc<View> {
+        self.engine.view()
+    }
+
+    /// Hands a command to the engine and waits until the bus shows what it changed, so that the objects that the
+    /// answer names are there when the caller gets it.
+    async fn submit(
+        &self,
+        caller: Caller,
+        request: Option<RequestId>,
+        command: Command,
+    ) -> Result<Option<JobId>, Error> {
+        let taken = self.engine.submit(caller, request, command).await?;
+        let mut published = self.published.subscribe();
+        let shown = published.wait_for(|revision| *revision >= taken.revision);
+        if tokio::time::timeout(PUBLISH_MAX, shown).await.is_err() {
+            tracing::warn!("the bus is slow: a method answers before its objects are there");
+        }
+        Ok(taken.job)
+    }
+
+    async fn logs(&self, id: ComponentId, lines: usize) -> Result<String, Error> {
+        self.engine.logs(id, lines).await
+    }
+
+    async fn deliver(
+        &self,
+        caller: Caller,
+        id: PackageId,
+        data: OwnedFd,
+        leaves: PackageLeaves,
+    ) -> Result<(), Error> {
+        let busy =
+            |_| Error::Busy("another package is being delivered; wait for it and try again".to_owned());
+        let _spooling = self.spooling.try_lock().map_err(busy)?;
+        // Refuse early what would be refused after a long copy.
+        if self.view().state.delivered.contains_key(&id) {
+            return Err(Error::Exists(format!("package '{id}' is delivered already; remove it first")));
+        }
+        if let Some(error) = why_read_only(&self.view()) {
+            return Err(error);
+        }
+        let (spool, name) = (self.spool.clone(), id.to_string());
+        let source = blocking(move || spool.take(&name, data)).await??;
+        let command = Command::AddDelivered { id, source: source.clone(), leaves };
+        let taken = self.submit(caller, None, command).await;
+        if taken.is_err() {
+            let spool = self.spool.clone();
+            blocking(move || spool.drop(&source)).await?;
+        }
+        taken.map(|_| ())
+    }
+
+    /// Deletes delivered packages that nothing refers to any more.
+    async fn sweep(&self) {
+        let _spooling = self.spooling.lock().await;
+        let wanted = sources(&self.view().state);
+        let spool = self.spool.clone();
+        if let Err(error) = blocking(move || spool.sweep(&wanted)).await {
+            tracing::warn!("cannot clean the spool: {error}");
+        }
+    }
+}
+
+async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> Result<R, Error> {
+    tokio::task::spawn_blocking(body).await.map_err(|error| Error::Failed(format!("a thread ended: {error}")))
+}
+
+/// Every source that something may still be fetched from.
+fn sources(state: &State) -> BTreeSet<String> {
+    let delivered = state.delivered.values().map(|d| d.source.clone());
+    let downloads = state.downloads.values().map(|d| d.source.clone());
+    let releases = state.kept_releases().into_iter().map(|r| r.source.clone());
+    delivered.chain(downloads).chain(releases).collect()
+}
+
+/// The service on the bus.
+pub struct Service {
+    connection: Connection,
+    door: Arc<Door>,
+    publisher: Publisher,
+    views: watch::Receiver<Option<Arc<View>>>,
+}
+
+impl Service {
+    /// Connects, puts the tree on the bus and takes the name.
+    pub async fn start(settings: &Settings, engine: Link) -> anyhow::Result<Self> {
+        let builder = match settings.bus.as_str() {
+            "system" => Builder::system(),
+            "session" => Builder::session(),
+            address => Builder::address(address),
+        };
+        let bus = || format!("cannot connect to the bus '{}'; is dbus-daemon running?", settings.bus);
+        let connection = builder.build().await.with_context(bus)?;
+        let spool = Spool::open(&settings.state_dir, settings.deliver_bytes_max)
+            .with_context(|| format!("cannot use the spool in {}", settings.state_dir.display()))?;
+        let access = Access::new(DBusProxy::new(&connection).await?, &settings.group);
+        let views = engine.watch();
+        let first = engine.view();
+        let door = Arc::new(Door {
+            engine,
+            access,
+            spool,
+            spooling: Mutex::new(()),
+            published: watch::Sender::new(first.revision),
+        });
+        let publisher = Publisher::start(&connection, Arc::clone(&door), tree(&first)).await?;
+        door.sweep().await;
+        let taken = || format!("cannot own the name '{}'; does another scomod run?", scomo_dbus::BUS_NAME);
+        connection.request_name(scomo_dbus::BUS_NAME).await.with_context(taken)?;
+        Ok(Self { connection, door, publisher, views })
+    }
+
+    /// Publishes changes until the engine or the bus goes away.
+    pub async fn run(&mut self) -> anyhow::Result<()> {
+        let connection = self.connection.clone();
+        let mut last = Instant::now();
+        loop {
+            tokio::select! {
+                changed = self.views.changed() => changed.context("the engine ended")?,
+                () = connection.closed() => anyhow::bail!("the bus went away"),
+            }
+            let Some(mut view) = self.newest() else { continue };
+            let mut new = tree(&view);
+            if self.publisher.tree().differs_in_progress_only(&new) {
+                view = self.settle(view, last + PROGRESS_EVERY).await;
+                new = tree(&view);
+            }
+            let had = self.publisher.tree().delivered.len();
+            self.publisher.publish(new).await.context("cannot send to the bus")?;
+            last = Instant::now();
+            self.door.published.send_replace(view.revision);
+            if self.publisher.tree().delivered.len() < had {
+                let door = Arc::clone(&self.door);
+                tokio::spawn(async move { door.sweep().await });
+            }
+        }
+    }
+
+    fn newest(&mut self) -> Option<Arc<View>> {
+        self.views.borrow_and_update().clone()
+    }
+
+    /// The newest snapshot at `until`, or the first one before that differs in more than progress.
+    async fn settle(&mut self, mut view: Arc<View>, until: Instant) -> Arc<View> {
+        while let Ok(Ok(())) = tokio::time::timeout_at(until, self.views.changed()).await {
+            let Some(newer) = self.newest() else { continue };
+            view = newer;
+            if !self.publisher.tree().differs_in_progress_only(&tree(&view)) {
+                break;
+            }
+        }
+        view
+    }
+
+    /// Gives up the name, so that nobody calls any more, and ends the engine.
+    pub async fn stop(self) {
+        if let Err(error) = self.connection.release_name(scomo_dbus::BUS_NAME).await {
+            tracing::warn!("cannot give up the name: {error}");
+        }
+        let door = Arc::clone(&self.door);
+        // It waits for killed workers.
+        if let Err(error) = blocking(move || door.engine.shutdown()).await {
+            tracing::warn!("the engine did not end in order: {error}");
+        }
+    }
+}
+
+fn tree(view: &View) -> Tree {
+    Tree::of(Moment {
+        state: &view.state,
+        progress: &view.running,
+        safe_mode: view.safe_mode.as_deref().unwrap_or_default(),
+        store_trouble: view.store_trouble.as_deref().unwrap_or_default(),
+    })
+}

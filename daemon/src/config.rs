@@ -1,0 +1,342 @@
+//! Configuration in three stages: fragments (files) → one merged input → settings with every default filled in.
+//!
+//! The daemon reads the section `daemon`. The sections `package`, `container` and `os` belong to the workers and are
+//! handed on untouched; the worker that owns a section refuses unknown keys in it. Merging: a later file wins key by
+//! key; tables are merged, everything else, lists too, is replaced.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// Largest configuration file in bytes: they are written by people.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Most drop-in files in one folder.
+const DROP_INS_MAX: usize = 64;
+/// Where fragments are, the vendor's first. A folder's drop-ins come right after its file, by name.
+const FOLDERS: [&str; 2] = ["/usr/lib/scomo", "/etc/scomo"];
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is too long to be a configuration.
+    #[error("the configuration file {} is longer than {FILE_BYTES_MAX} bytes", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Too many drop-ins.
+    #[error("the folder {} holds more than {DROP_INS_MAX} drop-ins; merge some of them", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file is not TOML, or has a key that is not known.
+    #[error("the configuration file {} is not right", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// A section of the workers holds something that JSON does not have.
+    #[error("the configuration file {} has a date at '{key}'; write it as text", path.display())]
+    Date {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+}
+
+/// The section `daemon` of one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DaemonFragment {
+    bus: Option<String>,
+    state_dir: Option<PathBuf>,
+    runtime_dir: Option<PathBuf>,
+    workers_dir: Option<PathBuf>,
+    group: Option<String>,
+    log: Option<String>,
+    deliver_bytes_max: Option<u64>,
+}
+
+/// One file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Fragment {
+    daemon: DaemonFragment,
+    package: toml::Table,
+    container: toml::Table,
+    os: toml::Table,
+}
+
+/// Everything the daemon wants to know, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `system`, `session` or a D-Bus address.
+    pub bus: String,
+    /// Durable data.
+    pub state_dir: PathBuf,
+    /// Volatile data.
+    pub runtime_dir: PathBuf,
+    /// Where the worker executables are. A backend is there when its worker is.
+    pub workers_dir: PathBuf,
+    /// Group whose members may change things, besides root.
+    pub group: String,
+    /// Log filter, for example `info,scomo_engine=debug`.
+    pub log: String,
+    /// Largest delivered package in bytes.
+    pub deliver_bytes_max: u64,
+    /// What every worker gets: folders and the workers' sections.
+    pub workers: Value,
+}
+
+/// What the command line says; it stands above every file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Read these files and no others.
+    pub files: Vec<PathBuf>,
+    /// See [`Settings::bus`].
+    pub bus: Option<String>,
+    /// See [`Settings::state_dir`].
+    pub state_dir: Option<PathBuf>,
+    /// See [`Settings::runtime_dir`].
+    pub runtime_dir: Option<PathBuf>,
+    /// See [`Settings::workers_dir`].
+    pub workers_dir: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the configuration.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        let files = if overrides.files.is_empty() {
+            let mut files = Vec::new();
+            for folder in FOLDERS {
+                files.extend(files_of(Path::new(folder))?);
+            }
+            files
+        } else {
+            overrides.files.clone()
+        };
+        let mut inputs = Inputs::default();
+        for path in files {
+            let text = read(&path)?;
+            inputs.add(&path, &text)?;
+        }
+        Ok(inputs.settings(overrides))
+    }
+}
+
+/// The file of a folder and its drop-ins, as far as they exist.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut files: Vec<PathBuf> = [folder.join("scomo.toml")].into_iter().filter(|f| f.exists()).collect();
+    let drop_ins = folder.join("conf.d");
+    let entries = match fs::read_dir(&drop_ins) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        Err(source) => return Err(ConfigError::Read { path: drop_ins, source }),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|source| ConfigError::Read { path: drop_ins.clone(), source })?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            found.push(path);
+        }
+        if found.len() > DROP_INS_MAX {
+            return Err(ConfigError::TooMany { path: drop_ins });
+        }
+    }
+    found.sort();
+    files.extend(found);
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX.saturating_add(1)).read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLong { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+/// All files merged.
+#[derive(Debug, Default)]
+struct Inputs {
+    daemon: DaemonFragment,
+    workers: Map<String, Value>,
+}
+
+impl Inputs {
+    fn add(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let parse = |source| ConfigError::Parse { path: path.to_owned(), source };
+        let fragment: Fragment = toml::from_str(text).map_err(parse)?;
+        let (old, new) = (std::mem::take(&mut self.daemon), fragment.daemon);
+        self.daemon = DaemonFragment {
+            bus: new.bus.or(old.bus),
+            state_dir: new.state_dir.or(old.state_dir),
+            runtime_dir: new.runtime_dir.or(old.runtime_dir),
+            workers_dir: new.workers_dir.or(old.workers_dir),
+            group: new.group.or(old.group),
+            log: new.log.or(old.log),
+            deliver_bytes_max: new.deliver_bytes_max.or(old.deliver_bytes_max),
+        };
+        for (name, table) in
+            [("package", fragment.package), ("container", fragment.container), ("os", fragment.os)]
+        {
+            let section = to_json(toml::Value::Table(table), name)
+                .map_err(|key| ConfigError::Date { path: path.to_owned(), key })?;
+            merge(self.workers.entry(name).or_insert_with(|| json!({})), section);
+        }
+        Ok(())
+    }
+
+    fn settings(self, overrides: &Overrides) -> Settings {
+        let pick = |given: &Option<PathBuf>, file: Option<PathBuf>, default: &str| {
+            given.clone().or(file).unwrap_or_else(|| PathBuf::from(default))
+        };
+        let daemon = self.daemon;
+        let state_dir = pick(&overrides.state_dir, daemon.state_dir, "/var/lib/scomo");
+        let runtime_dir = pick(&overrides.runtime_dir, daemon.runtime_dir, "/run/scomo");
+        let mut workers = self.workers;
+        for name in ["package", "container", "os"] {
+            workers.entry(name).or_insert_with(|| json!({}));
+        }
+        workers.insert("state_dir".to_owned(), json!(state_dir));
+        workers.insert("runtime_dir".to_owned(), json!(runtime_dir));
+        Settings {
+            bus: overrides.bus.clone().or(daemon.bus).unwrap_or_else(|| "system".to_owned()),
+            workers_dir: pick(&overrides.workers_dir, daemon.workers_dir, "/usr/lib/scomo/workers"),
+            group: daemon.group.unwrap_or_else(|| "scomo".to_owned()),
+            log: daemon.log.unwrap_or_else(|| "info".to_owned()),
+            // Room for an OS and some containers; a limit at all, because the spool shares the disk with the store.
+            deliver_bytes_max: daemon.deliver_bytes_max.unwrap_or(4 << 30),
+            workers: Value::Object(workers),
+            state_dir,
+            runtime_dir,
+        }
+    }
+}
+
+/// Err: the key at which a date is.
+fn to_json(value: toml::Value, key: &str) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => json!(number),
+        toml::Value::Float(number) => json!(number),
+        toml::Value::Boolean(flag) => Value::Bool(flag),
+        toml::Value::Datetime(_) => return Err(key.to_owned()),
+        toml::Value::Array(items) => {
+            let items = items.into_iter().map(|item| to_json(item, key));
+            Value::Array(items.collect::<Result<_, _>>()?)
+        }
+        toml::Value::Table(table) => {
+            let convert = |(name, value)| {
+                let value = to_json(value, &format!("{key}.{name}"))?;
+                Ok::<_, String>((name, value))
+            };
+            Value::Object(table.into_iter().map(convert).collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+/// Lays `over` on `under`, table by table. The depth is that of parsed TOML, which its parser limits.
+fn merge(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(files: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let mut inputs = Inputs::default();
+        for (path, text) in files {
+            inputs.add(Path::new(path), text)?;
+        }
+        Ok(inputs.settings(&Overrides::default()))
+    }
+
+    fn chain(error: &dyn std::error::Error) -> String {
+        let cause = error.source().map(|s| format!(": {s}")).unwrap_or_default();
+        format!("{error}{cause}")
+    }
+
+    #[test]
+    fn without_files_everything_has_a_default() {
+        let settings = settings(&[]).unwrap();
+        assert_eq!(settings.bus, "system");
+        assert_eq!(
+            settings.workers,
+            json!({"state_dir": "/var/lib/scomo", "runtime_dir": "/run/scomo", "package": {}, "container": {}, "os": {}})
+        );
+    }
+
+    #[test]
+    fn a_later_file_wins_key_by_key_and_lists_are_replaced() {
+        let vendor =
+            "[daemon]\ngroup = 'adm'\nlog = 'warn'\n[package]\nlist = [1, 2]\n[package.keys.a]\nfile = '/a'";
+        let local = "[daemon]\nlog = 'debug'\n[package]\nlist = [3]\n[package.keys.b]\nfile = '/b'";
+        let settings =
+            settings(&[("/usr/lib/scomo/scomo.toml", vendor), ("/etc/scomo/scomo.toml", local)]).unwrap();
+        assert_eq!((settings.group.as_str(), settings.log.as_str()), ("adm", "debug"));
+        let keys = json!({"a": {"file": "/a"}, "b": {"file": "/b"}});
+        assert_eq!(settings.workers["package"], json!({"keys": keys, "list": [3]}));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_file_and_key() {
+        for (text, key) in [("[daemon]\ncolour = 1", "colour"), ("[deamon]\n", "deamon")] {
+            let error = settings(&[("/etc/scomo/conf.d/x.toml", text)]).unwrap_err();
+            let text = chain(&error);
+            assert!(text.contains("/etc/scomo/conf.d/x.toml") && text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_refused_with_its_key() {
+        let error = settings(&[("/etc/scomo/scomo.toml", "[os.a]\nwhen = 2026-01-01")]).unwrap_err();
+        assert!(matches!(&error, ConfigError::Date { key, .. } if key == "os.a.when"), "{error}");
+    }
+
+    #[test]
+    fn drop_ins_come_after_the_file_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        for name in ["scomo.toml", "conf.d/20-b.toml", "conf.d/10-a.toml", "conf.d/note.txt"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let files = files_of(folder.path()).unwrap();
+        let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["scomo.toml", "10-a.toml", "20-b.toml"]);
+    }
+
+    #[test]
+    fn a_missing_or_endless_file_is_an_error() {
+        let missing = Overrides { files: vec![PathBuf::from("/nonexistent/x.toml")], ..Overrides::default() };
+        assert!(matches!(Settings::load(&missing), Err(ConfigError::Read { .. })));
+        let endless = Overrides { files: vec![PathBuf::from("/dev/zero")], ..Overrides::default() };
+        assert!(matches!(Settings::load(&endless), Err(ConfigError::TooLong { .. })));
+    }
+}
