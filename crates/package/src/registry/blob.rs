@@ -116,7 +116,7 @@ impl BlobReader {
         }
         tracing::debug!(what = %self.what, done = self.done, size = self.size, error = %broken, "resuming");
         let wait = FIRST_WAIT.saturating_mul(1 << self.fruitless.min(FRUITLESS_MAX));
-        self.net.block_on(tokio::time::sleep(wait));
+        self.net.block_on(async { tokio::time::sleep(wait).await });
         self.fruitless = self.fruitless.saturating_add(1);
         self.resumes = self.resumes.saturating_add(1);
         self.done_at_resume = self.done;
