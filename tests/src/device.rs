@@ -36,6 +36,7 @@ pub const JOB: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     config: String,
+    container: String,
     disk_megabytes: Option<u64>,
     search_path: Option<String>,
     folder: Option<PathBuf>,
@@ -69,6 +70,13 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
         let _ = writeln!(self.config, "{toml}");
+        self
+    }
+
+    /// Adds a line to the section `container`.
+    #[must_use]
+    pub fn container(mut self, line: &str) -> Self {
+        let _ = writeln!(self.container, "{line}");
         self
     }
 
@@ -191,7 +199,9 @@ impl Device {
 
     /// Writes the configuration: what the builder was told and `more`. It counts from the next start.
     pub fn write_config(&self, more: &str) -> Result<()> {
-        let text = format!("{}{more}\n", self.builder.config);
+        // The supervisor is our own also where systemd runs: its units would outlive the device.
+        let container = format!("[container]\nsupervisor = 'own'\n{}", self.builder.container);
+        let text = format!("{}{container}{more}\n", self.builder.config);
         std::fs::write(self.config_file(), text).context("cannot write the configuration of the device")
     }
 

@@ -89,7 +89,7 @@ impl Layout {
     pub fn layer(
         &self,
         compression: Compression,
-        fill: impl FnOnce(&mut tar::Builder<&mut dyn Write>) -> Result<()>,
+        fill: impl FnOnce(&mut Archive<'_>) -> Result<()>,
     ) -> Result<Layer> {
         let blobs = self.root.join("blobs/sha256");
         let partial = blobs.join("partial");
@@ -97,9 +97,9 @@ impl Layout {
         let mut sink = Sink::new(BufWriter::new(file), compression)?;
         {
             let out: &mut dyn Write = &mut sink;
-            let mut archive = tar::Builder::new(out);
+            let mut archive = Archive { raw: tar::Builder::new(out), time: 0 };
             fill(&mut archive)?;
-            archive.finish().context("cannot end the archive")?;
+            archive.raw.finish().context("cannot end the archive")?;
         }
         let (digest, size, diff_id) = sink.finish()?;
         std::fs::rename(&partial, blobs.join(&digest)).context("cannot name a blob")?;
@@ -174,7 +174,7 @@ impl Busybox {
         if !self.files.is_empty() {
             layers.push(layout.layer(compression, |archive| {
                 for (path, content) in &self.files {
-                    add_file(archive, path, content, 0o644)?;
+                    archive.file(path, content, 0o644)?;
                 }
                 Ok(())
             })?);
@@ -184,45 +184,65 @@ impl Busybox {
 }
 
 /// The layer that all of them share.
-fn busybox(archive: &mut tar::Builder<&mut dyn Write>) -> Result<()> {
+fn busybox(archive: &mut Archive<'_>) -> Result<()> {
     for folder in ["bin", "tmp", "proc", "sys", "dev", "etc", "data"] {
-        add_folder(archive, folder, if folder == "tmp" { 0o1777 } else { 0o755 })?;
+        archive.folder(folder, if folder == "tmp" { 0o1777 } else { 0o755 })?;
     }
-    let program = std::fs::read(BUSYBOX).with_context(|| format!("cannot read {BUSYBOX}"))?;
-    add_file(archive, "bin/busybox", &program, 0o755)?;
+    archive.file("bin/busybox", &busybox_program()?, 0o755)?;
     for applet in APPLETS {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_mode(0o777);
-        header.set_size(0);
-        archive.append_link(&mut header, format!("bin/{applet}"), "busybox").context("cannot add a link")?;
+        archive.symlink(&format!("bin/{applet}"), "busybox")?;
     }
-    add_file(archive, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/:/bin/sh\n", 0o644)?;
-    add_file(archive, "etc/group", b"root:x:0:\napp:x:1000:\n", 0o644)
+    archive.file("etc/passwd", b"root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/:/bin/sh\n", 0o644)?;
+    archive.file("etc/group", b"root:x:0:\napp:x:1000:\n", 0o644)
 }
 
-/// Adds a folder to an archive.
-pub fn add_folder(archive: &mut tar::Builder<&mut dyn Write>, path: &str, mode: u32) -> Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Directory);
-    header.set_mode(mode);
-    header.set_size(0);
-    archive
-        .append_data(&mut header, format!("{path}/"), io::empty())
-        .with_context(|| format!("cannot add {path}"))
+/// The bytes of busybox.
+pub fn busybox_program() -> Result<Vec<u8>> {
+    std::fs::read(BUSYBOX).with_context(|| format!("cannot read {BUSYBOX}"))
 }
 
-/// Adds a file to an archive.
-pub fn add_file(
-    archive: &mut tar::Builder<&mut dyn Write>,
-    path: &str,
-    content: &[u8],
-    mode: u32,
-) -> Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(mode);
-    header.set_size(u64::try_from(content.len()).context("a file is too large")?);
-    archive.append_data(&mut header, path, content).with_context(|| format!("cannot add {path}"))
+/// The archive of a layer while it is written.
+pub struct Archive<'a> {
+    /// For entries that the methods here do not make.
+    pub raw: tar::Builder<&'a mut dyn Write>,
+    /// Time stamp of what is added, in seconds since the epoch.
+    pub time: u64,
+}
+
+impl std::fmt::Debug for Archive<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("time", &self.time).finish_non_exhaustive()
+    }
+}
+
+impl Archive<'_> {
+    fn header(&self, kind: tar::EntryType, mode: u32, size: usize) -> Result<tar::Header> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(self.time);
+        header.set_size(u64::try_from(size).context("a file is too large")?);
+        Ok(header)
+    }
+
+    /// Adds a folder.
+    pub fn folder(&mut self, path: &str, mode: u32) -> Result<()> {
+        let mut header = self.header(tar::EntryType::Directory, mode, 0)?;
+        let added = self.raw.append_data(&mut header, format!("{path}/"), io::empty());
+        added.with_context(|| format!("cannot add {path}"))
+    }
+
+    /// Adds a file.
+    pub fn file(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
+        let mut header = self.header(tar::EntryType::Regular, mode, content.len())?;
+        self.raw.append_data(&mut header, path, content).with_context(|| format!("cannot add {path}"))
+    }
+
+    /// Adds a symbolic link.
+    pub fn symlink(&mut self, path: &str, target: &str) -> Result<()> {
+        let mut header = self.header(tar::EntryType::Symlink, 0o777, 0)?;
+        self.raw.append_link(&mut header, path, target).with_context(|| format!("cannot add {path}"))
+    }
 }
 
 /// Hashes what goes in, compresses it, hashes what comes out.

@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::wait;
 
+/// How long the rest of the output of an ended process is waited for.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// Runs a command to its end and gives its standard output; an exit status other than 0 is an error with its output.
 pub fn output(command: &mut Command) -> Result<String> {
     let got = run(command)?;
@@ -94,7 +97,13 @@ impl Process {
                 return Ok(Some(found));
             }
             match self.ended()? {
-                Some(status) => bail!("{} ended with {status}:\n{}", self.name, self.text()),
+                Some(status) => {
+                    self.lines.settle();
+                    match self.text().lines().find_map(&find) {
+                        Some(found) => Ok(Some(found)),
+                        None => bail!("{} ended with {status}:\n{}", self.name, self.text()),
+                    }
+                }
                 None => Ok(None),
             }
         })
@@ -103,7 +112,9 @@ impl Process {
     /// Waits until it has ended by itself.
     pub fn wait(&mut self, within: Duration) -> Result<ExitStatus> {
         let what = format!("{} ends", self.name);
-        wait::until(&what, within, || self.ended())
+        let status = wait::until(&what, within, || self.ended())?;
+        self.lines.settle();
+        Ok(status)
     }
 
     /// Kills it at once and waits until it is gone.
@@ -132,22 +143,31 @@ impl fmt::Debug for Process {
 }
 
 /// Lines that a process wrote, collected while it runs.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<String>>);
+#[derive(Default)]
+struct Lines {
+    text: Arc<Mutex<String>>,
+    /// One clone for each reader that has not come to the end.
+    readers: Arc<()>,
+}
 
 impl Lines {
     fn lock(&self) -> MutexGuard<'_, String> {
         // A panic of another reader leaves text that is still good to show.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn text(&self) -> String {
         self.lock().clone()
     }
 
+    /// Waits until everything that an ended process wrote is read. Its children may still hold the pipe: not for long.
+    fn settle(&self) {
+        let _ = wait::until_true("the output is read", SETTLE, || Ok(Arc::strong_count(&self.readers) == 1));
+    }
+
     /// Reads to the end in a thread of its own; it ends when the process does.
     fn follow(&self, from: impl Read + Send + 'static) {
-        let lines = self.clone();
+        let lines = Self { text: Arc::clone(&self.text), readers: Arc::clone(&self.readers) };
         std::thread::spawn(move || {
             let mut reader = BufReader::new(from);
             let mut line = Vec::new();

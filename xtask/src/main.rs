@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod bench;
 mod test;
 mod tidy;
 
@@ -13,6 +14,8 @@ mod tidy;
 enum Task {
     /// Run every test and count what was skipped for want of root
     Test(test::Options),
+    /// Measure time, memory, disk and writes beside podman (as root)
+    Bench(bench::Options),
     /// Check the rules for the repository itself; `cargo test` does it too
     Tidy,
 }
@@ -20,6 +23,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Tidy => tidy::run(),
     };
     match result {
