@@ -162,7 +162,10 @@ impl Registry {
 
     /// `http` is put below the `http:` section of its configuration, `rest` at the end.
     pub fn start_with(http: &str, rest: &str) -> Self {
-        let dir = TempDir::new().expect("temporary folder");
+        Self::start_in(TempDir::new().expect("temporary folder"), http, rest)
+    }
+
+    fn start_in(dir: TempDir, http: &str, rest: &str) -> Self {
         let root = dir.path().display();
         let config = format!(
             "version: 0.1\nlog: {{ level: info }}\nstorage:\n  filesystem: {{ rootdirectory: {root}/data }}\n  \
@@ -199,11 +202,10 @@ impl Registry {
     /// A registry that wants a user name and password.
     pub fn with_password(user: &str, password: &str) -> Self {
         let line = run("htpasswd", &["-nbB", user, password]);
-        let file = tempfile::NamedTempFile::new().expect("file");
-        fs::write(file.path(), line).expect("write");
-        let (_, path) = file.keep().expect("keep");
-        let auth = format!("auth:\n  htpasswd: {{ realm: test, path: {} }}", path.display());
-        Self::start_with("", &auth)
+        let dir = TempDir::new().expect("temporary folder");
+        fs::write(dir.path().join("htpasswd"), line).expect("write");
+        let auth = format!("auth:\n  htpasswd: {{ realm: test, path: {}/htpasswd }}", dir.path().display());
+        Self::start_in(dir, "", &auth)
     }
 
     pub fn source(&self, reference: &str) -> String {
