@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use zbus::Connection;
 use zbus::connection::Builder;
-use zbus::fdo::DBusProxy;
+use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 
 use crate::config::Settings;
 use crate::link::{Link, why_read_only};
@@ -172,7 +172,11 @@ impl Service {
         let publisher = Publisher::start(&connection, Arc::clone(&door), tree(&first)).await?;
         door.sweep().await;
         let taken = || format!("cannot own the name '{}'; does another scomod run?", scomo_dbus::BUS_NAME);
-        connection.request_name(scomo_dbus::BUS_NAME).await.with_context(taken)?;
+        // Neither replacing another daemon nor waiting for its end: two on one device is a mistake to be told.
+        let flags = RequestNameFlags::DO_NOT_QUEUE;
+        let reply =
+            connection.request_name_with_flags(scomo_dbus::BUS_NAME, flags).await.with_context(taken)?;
+        anyhow::ensure!(reply == RequestNameReply::PrimaryOwner, taken());
         Ok(Self { connection, door, publisher, views })
     }
 

@@ -148,7 +148,8 @@ fn an_installed_component_shows_what_the_package_says() {
         Status: 10
         StatusName: "idle"
         Version: "1"
-    "#]].assert_eq(&shown(&tree.deployed[path::deployed("app").as_str()]));
+    "#]]
+    .assert_eq(&shown(&tree.deployed[path::deployed("app").as_str()]));
     let package = &tree.delivered[path::delivered("p").as_str()];
     assert_eq!((package.state, package.state_name.as_str()), (20, "installed"));
     assert_eq!(
