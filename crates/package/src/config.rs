@@ -119,3 +119,35 @@ impl Default for Timeouts {
         Self { connect_s: 15, read_s: 30, request_s: 60 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_section_parses_and_typing_mistakes_do_not() {
+        let text = r#"{
+            "keys": { "factory": { "file": "/etc/scomo/keys/factory.pub" } },
+            "policies": [
+                { "source": "docker://a.org/app", "keys": ["factory"], "reference": "a.org/app" },
+                { "source": "oci:/usr/share/scomo", "signature": "insecure-accept-unsigned" }
+            ],
+            "registries": { "127.0.0.1:5000": { "plain_http": true } },
+            "timeouts": { "read_s": 5 }
+        }"#;
+        let config: Config = serde_json::from_str(text).expect("section");
+        assert_eq!(config.policies[0].signature, SignaturePolicy::Require);
+        assert_eq!(config.policies[1].signature, SignaturePolicy::InsecureAcceptUnsigned);
+        assert_eq!(config.timeouts, Timeouts { read_s: 5, ..Timeouts::default() });
+        assert_eq!(serde_json::from_str::<Config>("{}").expect("empty"), Config::default());
+        for (right, wrong) in [
+            ("\"keys\": [", "\"key\": ["),
+            ("insecure-accept-unsigned", "accept-unsigned"),
+            ("plain_http", "plain-http"),
+            ("read_s", "read"),
+            ("\"file\"", "\"path\""),
+        ] {
+            assert!(serde_json::from_str::<Config>(&text.replace(right, wrong)).is_err(), "{wrong}");
+        }
+    }
+}

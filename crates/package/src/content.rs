@@ -12,17 +12,18 @@ use sha2::{Digest as _, Sha256};
 use crate::error::PackageError;
 use crate::json;
 use crate::oci::{self, ARTIFACT_PACKAGE, Index, MEDIA_PACKAGE, Platform};
+use crate::policy::Verified;
 use crate::repository::{RawManifest, Repository, read_small};
 use crate::sources::Source;
 
-/// Reads what the verified `root` holds. `source` is the text that each release keeps.
+/// Reads what a verified root holds. `source` is the text that each release keeps.
 pub(crate) fn read(
     repository: &mut dyn Repository,
-    root: &RawManifest,
+    verified: &Verified,
     parsed: &Source,
     source: &str,
-    signed_by: String,
 ) -> Result<Content, PackageError> {
+    let root = verified.root();
     let manifest = read_manifest(repository, root, parsed)?;
     let components = manifest.check().map_err(PackageError::Manifest)?;
     let release = |spec: &ComponentSpec| {
@@ -30,7 +31,8 @@ pub(crate) fn read(
         Ok(Release { id, spec: spec.clone(), source: source.to_owned(), size: 0 })
     };
     let releases = components.into_iter().map(release).collect::<Result<_, PackageError>>()?;
-    Ok(Content { digest: root.digest.clone(), signed_by, info: manifest.info(), releases })
+    let (digest, signed_by) = (root.digest.clone(), verified.signed_by().to_owned());
+    Ok(Content { digest, signed_by, info: manifest.info(), releases })
 }
 
 /// The package manifest that `root` leads to, or one made up for a plain image. Limits are not yet checked.

@@ -4,6 +4,8 @@
 //! The two are apart because they happen at different times in different processes: a fetch needs no signature, as
 //! the digests it asks for were pinned by a verified resolve.
 //!
+//! Everything blocks. A registry is read on a private event loop, so nothing here may be called from inside another one.
+//!
 //! Not here: unpacking of layers, the content store, OSTree. Nothing in this crate runs or installs anything.
 
 mod archive;
@@ -42,8 +44,8 @@ pub fn resolve(config: &Config, package: &PackageId, source: &str) -> Result<Con
     let parsed = Source::parse(source)?;
     let mut repository = repository(config, &parsed, source)?;
     let root = repository.root()?;
-    let signed_by = policy::verify(config, &parsed, repository.as_mut(), &root)?;
-    let content = content::read(repository.as_mut(), &root, &parsed, source, signed_by)?;
+    let verified = policy::verify(config, &parsed, repository.as_mut(), root)?;
+    let content = content::read(repository.as_mut(), &verified, &parsed, source)?;
     tracing::info!(%package, source, digest = %content.digest, signed_by = %content.signed_by, "package resolved");
     Ok(content)
 }

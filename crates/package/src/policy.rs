@@ -22,18 +22,38 @@ pub(crate) fn policy_for(config: &Config, source: &Source) -> Result<Policy, Pac
     Ok(longest.clone())
 }
 
-/// Checks `root` as the policy asks. Gives the identity of the key; empty when the policy takes unsigned packages.
+/// What a source names, after the policy's check: made only by [`verify`], so nothing else can be read as a package.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    root: RawManifest,
+    signed_by: String,
+}
+
+impl Verified {
+    /// The manifest or index.
+    pub(crate) fn root(&self) -> &RawManifest {
+        &self.root
+    }
+
+    /// Identity of the key; empty when the policy takes unsigned packages.
+    pub(crate) fn signed_by(&self) -> &str {
+        &self.signed_by
+    }
+}
+
+/// Checks `root` as the policy asks.
 pub(crate) fn verify(
     config: &Config,
     source: &Source,
     repository: &mut dyn Repository,
-    root: &RawManifest,
-) -> Result<String, PackageError> {
+    root: RawManifest,
+) -> Result<Verified, PackageError> {
     let policy = policy_for(config, source)?;
-    match policy.signature {
-        SignaturePolicy::InsecureAcceptUnsigned => Ok(String::new()),
-        SignaturePolicy::Require => signer(config, source, &policy, repository, &root.digest),
-    }
+    let signed_by = match policy.signature {
+        SignaturePolicy::InsecureAcceptUnsigned => String::new(),
+        SignaturePolicy::Require => signer(config, source, &policy, repository, &root.digest)?,
+    };
+    Ok(Verified { root, signed_by })
 }
 
 fn signer(

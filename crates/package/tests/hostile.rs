@@ -419,6 +419,44 @@ fn the_manifest_parser_takes_any_bytes() {
     assert!(parse_manifest(&vec![b' '; (4 << 20) + 1]).is_err());
 }
 
+proptest::proptest! {
+    /// Whatever stands in a manifest, the parsers end with a value within the limits or with an error.
+    #[test]
+    fn changed_manifests_do_not_harm_the_parsers(
+        at in 0_usize..400, with in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..8), drop in 0_usize..8,
+    ) {
+        let manifest = json!({
+            "schemaVersion": 1, "id": "p", "components": [{
+                "id": "c", "type": "container", "requires": [], "health": { "windowS": 5 },
+                "payload": { "kind": "image", "digest": sha(b""), "size": 7 },
+            }],
+        });
+        let entry = json!({ "mediaType": MEDIA_MANIFEST, "digest": sha(b""), "size": 7, "platform": { "os": "a", "architecture": "b" } });
+        let index = json!({ "schemaVersion": 2, "manifests": [entry], "annotations": { "a": "b" } });
+        let image = json!({ "schemaVersion": 2, "config": entry, "layers": [entry] });
+        for good in [manifest, index, image] {
+            let mut bytes = good.to_string().into_bytes();
+            let at = at.min(bytes.len());
+            let end = (at + drop).min(bytes.len());
+            bytes.splice(at..end, with.iter().copied());
+            if let Ok(manifest) = parse_manifest(&bytes) {
+                assert!(manifest.check().is_ok());
+            }
+            let _parsed = scomo_package::oci::parse_index(&bytes);
+            let _parsed = scomo_package::oci::parse_image_manifest(&bytes);
+            let _parsed = scomo_package::oci::looks_like_index(&bytes);
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_source_or_an_error(text in "(docker://|oci:|file:|ostree\\+https://|/)?[ -~é]{0,60}") {
+        if let Ok(source) = scomo_package::sources::Source::parse(&text) {
+            let place = source.place();
+            assert!(!place.contains("/../") && !place.ends_with("/.."), "{text}");
+        }
+    }
+}
+
 /// A tar header of an entry, with its checksum.
 fn header(name: &str, size: u64, kind: tar::EntryType) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();

@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -280,6 +280,47 @@ fn credentials_do_not_follow_redirects_to_other_hosts() {
     assert_eq!(error.kind(), FailureKind::NotFound, "{}", chain(&error));
     let head = seen.lock().expect("log").to_lowercase();
     assert!(head.starts_with("get /x") && !head.contains("authorization"), "{head}");
+}
+
+#[test]
+fn an_encrypted_registry_cannot_lead_to_an_unencrypted_one() {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let dir = tempfile::TempDir::new().expect("folder");
+    make_certificate(dir.path());
+    let certificate = CertificateDer::from_pem_file(dir.path().join("tls.crt")).expect("certificate");
+    let key = PrivateKeyDer::from_pem_file(dir.path().join("tls.key")).expect("key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let server = server.expect("versions").with_no_client_auth().with_single_cert(vec![certificate], key);
+    let server = Arc::new(server.expect("server"));
+    let reached = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&reached);
+    let plain_target = Fake::start(move |_| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        http("200 OK", "", br#"{"schemaVersion":2,"manifests":[]}"#)
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let host = listener.local_addr().expect("address").to_string();
+    let location = format!("Location: http://{}/v2/a/b/manifests/1\r\n", plain_target.host);
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(Arc::clone(&server)).expect("session");
+            let mut stream = rustls::StreamOwned::new(session, client);
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                head.push(byte[0]);
+            }
+            let _sent = stream.write_all(&http("307 Temporary Redirect", &location, b""));
+            let _sent = stream.flush();
+        }
+    });
+    let settings = RegistryConfig { ca_file: Some(dir.path().join("ca.crt")), ..RegistryConfig::default() };
+    let config = with_registry(unsigned(), &host, settings);
+    let error = resolve(&config, &format!("docker://{host}/a/b:1")).expect_err("must not follow");
+    assert!(chain(&error).contains("unencrypted"), "{}", chain(&error));
+    assert_eq!(reached.load(Ordering::SeqCst), 0);
 }
 
 #[test]

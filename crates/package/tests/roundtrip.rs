@@ -236,6 +236,13 @@ fn a_plain_image_is_a_package_of_one_container() {
     assert_eq!(content.info.id, "web");
     assert_eq!(fetch_all(&source, &remote), 1);
     assert_eq!(fetch_all(&source, &pinned), 1);
+    // Docker's own media types are read too.
+    let docker = registry.source("team/web:docker");
+    let flags = ["copy", "--format", "v2s2", "--src-tls-verify=false", "--dest-tls-verify=false"];
+    run("skopeo", &[&flags[..], &[&remote, &docker]].concat());
+    let raw = run("skopeo", &["inspect", "--raw", "--tls-verify=false", &docker]);
+    assert!(raw.contains("vnd.docker.distribution.manifest.v2+json"), "{raw}");
+    assert_eq!(fetch_all(&source, &docker), 1);
     // From a folder it takes the folder's name.
     let folder = format!("oci:{}:v7", world.path("somewhere").display());
     run("skopeo", &["copy", "--src-tls-verify=false", &remote, &folder]);
@@ -301,17 +308,7 @@ fn credentials_come_from_the_configuration_or_an_auth_file() {
 fn tls_trusts_the_configured_authority_only() {
     let world = World::new();
     let path = |name: &str| world.path(name).display().to_string();
-    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    let (ca, ca_key) = (path("ca.crt"), path("ca.key"));
-    run(
-        "openssl",
-        &[&["req", "-x509", "-subj", "/CN=test CA", "-keyout", &ca_key, "-out", &ca][..], &curve].concat(),
-    );
-    let (crt, key) = (path("tls.crt"), path("tls.key"));
-    let leaf =
-        ["req", "-x509", "-subj", "/CN=test", "-CA", &ca, "-CAkey", &ca_key, "-keyout", &key, "-out", &crt];
-    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
-    run("openssl", &[&leaf[..], &names, &curve].concat());
+    make_certificate(world.dir.path());
     let tls = format!("  tls: {{ certificate: {}, key: {} }}", path("tls.crt"), path("tls.key"));
     let registry = Registry::start_with(&tls, "");
     world.build("layout");

@@ -308,6 +308,22 @@ pub fn http(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// Makes `ca.crt` and, signed by it for 127.0.0.1, `tls.crt` and `tls.key`.
+pub fn make_certificate(dir: &Path) {
+    let path = |name: &str| dir.join(name).display().to_string();
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    let (ca, ca_key) = (path("ca.crt"), path("ca.key"));
+    run(
+        "openssl",
+        &[&["req", "-x509", "-subj", "/CN=test CA", "-keyout", &ca_key, "-out", &ca][..], &curve].concat(),
+    );
+    let (crt, key) = (path("tls.crt"), path("tls.key"));
+    let leaf =
+        ["req", "-x509", "-subj", "/CN=test", "-CA", &ca, "-CAkey", &ca_key, "-keyout", &key, "-out", &crt];
+    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+    run("openssl", &[&leaf[..], &names, &curve].concat());
+}
+
 pub fn blob_path(layout: &Path, digest: &str) -> PathBuf {
     layout.join("blobs/sha256").join(digest.strip_prefix("sha256:").expect("digest"))
 }
