@@ -15,6 +15,7 @@ pub mod conformance;
 pub mod engine;
 #[cfg(feature = "engine")]
 pub mod process;
+#[cfg(any(test, feature = "engine", feature = "sim"))]
 pub mod runner;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

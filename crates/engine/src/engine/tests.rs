@@ -1,1 +1,7 @@
 //! The engine over a simulated device.
+
+mod behaviour;
+mod crash;
+mod lab;
+mod random;
+mod trouble;

@@ -60,10 +60,18 @@ impl SimBackend {
         let mut boot = SimBoot::new(self.world.clone());
         let booted = boot.booted()?;
         let Target::Active(release) = target else {
-            if let Some(old) = self.world.with(|world| world.deployed.remove(id)) {
-                boot.mark_bad(&old.release.id, booted.as_ref().filter(|id| **id != old.release.id))?;
-            }
-            return Ok(false);
+            let old = self.world.with(|world| match target.release() {
+                Some(release) => {
+                    let inactive = Deployed { release: release.clone(), running: false };
+                    world.deployed.insert(id.clone(), inactive)
+                }
+                None => world.deployed.remove(id),
+            });
+            let old = old.as_ref().map(|old| &old.release).or(target.release());
+            let Some(old) = old else { return Ok(false) };
+            boot.mark_bad(&old.id, booted.as_ref().filter(|id| **id != old.id))?;
+            // What is booted goes with the next boot.
+            return Ok(booted.as_ref() == Some(&old.id));
         };
         if booted.as_ref() == Some(&release.id) {
             self.world.with(|world| world.boot.trial = None);
