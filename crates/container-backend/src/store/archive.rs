@@ -83,8 +83,8 @@ impl<'i, 'a> Archive<'i, 'a> {
         (self.content, self.padding) = (Content::default(), 0);
         let mut extensions = Extensions::default();
         while let Some(header) = self.header()? {
-            let size = header.entry_size().map_err(|_| Refusal::Malformed("a size is no number"))?;
-            match header.entry_type().as_byte() {
+            let size = number(&header.as_old().size, header.entry_size())?;
+            match kind(&header) {
                 b'x' => {
                     let pax = pax::parse(&self.extension(size)?)?;
                     set_once(&mut extensions.pax, pax)?;
@@ -160,16 +160,16 @@ impl<'i, 'a> Archive<'i, 'a> {
         let link = extensions.link.or(pax.link.take());
         let link =
             link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned)).unwrap_or_default();
-        let size = header.entry_size().map_err(|_| Refusal::Malformed("a size is no number"))?;
+        let size = number(&header.as_old().size, header.entry_size())?;
         let stored = pax.size.unwrap_or(size);
         let meta = meta(header, &mut pax)?;
-        let kind = match header.entry_type().as_byte() {
+        let kind = match kind(header) {
             // The oldest format marks a directory by a slash at its end only.
             0 if path.ends_with(b"/") => EntryKind::Directory,
             0 | b'0' | b'7' | b'S' => EntryKind::File(self.file(header, pax.sparse, stored)?),
             b'1' => EntryKind::Link(link),
             b'2' => EntryKind::Symlink(link),
-            kind @ (b'3' | b'4') => device(header, kind == b'3')?,
+            kind @ (b'3' | b'4') => device(header, kind == b'3'),
             b'5' => EntryKind::Directory,
             b'6' => EntryKind::Fifo,
             other => return Err(Refusal::EntryType(char::from(other)).into()),
@@ -308,30 +308,41 @@ impl Content {
     }
 }
 
+/// The type, with the zero byte of the oldest format told apart from `0`.
+fn kind(header: &tar::Header) -> u8 {
+    let [kind] = header.as_old().linkflag;
+    kind
+}
+
+/// A numeric field as the `tar` crate parsed it; one that was left blank is 0.
+fn number<T: From<u8>>(field: &[u8], parsed: std::io::Result<T>) -> Result<T, Refusal> {
+    match parsed {
+        Ok(number) => Ok(number),
+        Err(_) if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0.into()),
+        Err(_) => Err(Refusal::Malformed("a number in a header makes no sense")),
+    }
+}
+
 fn meta(header: &tar::Header, pax: &mut Pax) -> Result<Meta, Refusal> {
-    let number = |field: std::io::Result<u64>| field.map_err(|_| Refusal::Malformed("an owner is no number"));
+    let fields = header.as_old();
     // The largest id means "no change" to the kernel.
     let id = |n: u64| u32::try_from(n).ok().filter(|id| *id != u32::MAX).ok_or(Refusal::Owner);
-    let mode = header.mode().map_err(|_| Refusal::Malformed("a mode is no number"))?;
+    let mode = number(&fields.mode, header.mode())?;
     Ok(Meta {
         mode: u16::try_from(mode & 0o7777).unwrap_or_default(),
-        uid: id(pax.uid.map_or_else(|| number(header.uid()), Ok)?)?,
-        gid: id(pax.gid.map_or_else(|| number(header.gid()), Ok)?)?,
+        uid: id(pax.uid.map_or_else(|| number(&fields.uid, header.uid()), Ok)?)?,
+        gid: id(pax.gid.map_or_else(|| number(&fields.gid, header.gid()), Ok)?)?,
         // A time that cannot be read is no reason to refuse: nothing depends on it.
         mtime: pax.mtime.or_else(|| header.mtime().ok().and_then(|t| i64::try_from(t).ok())).unwrap_or(0),
         xattrs: std::mem::take(&mut pax.xattrs),
     })
 }
 
-fn device(header: &tar::Header, character: bool) -> Result<EntryKind, Refusal> {
-    let number = |field: std::io::Result<Option<u32>>| {
-        field.map(Option::unwrap_or_default).map_err(|_| Refusal::Malformed("a device number is no number"))
-    };
-    Ok(EntryKind::Device {
-        character,
-        major: number(header.device_major())?,
-        minor: number(header.device_minor())?,
-    })
+fn device(header: &tar::Header, character: bool) -> EntryKind {
+    // No node is ever made, so a number that makes no sense does no harm.
+    let [major, minor] =
+        [header.device_major(), header.device_minor()].map(|n| n.ok().flatten().unwrap_or(0));
+    EntryKind::Device { character, major, minor }
 }
 
 fn add_old(extents: &mut Vec<(u64, u64)>, headers: &[tar::GnuSparseHeader]) -> Result<(), Refusal> {

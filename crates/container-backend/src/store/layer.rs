@@ -183,14 +183,10 @@ impl Unpacker<'_> {
     /// A hard link to a file of this layer becomes the same file under another name; any other is looked up when the
     /// layer is put on top of the lower ones.
     fn link(&mut self, path: &[&[u8]], target: Vec<u8>, meta: Meta) -> Result<(), Refusal> {
-        let names = split(&target).map_err(|_| Refusal::LinkTarget(printable(&target)))?;
-        let found = match self.root.link_target(&names) {
-            Err(Refusal::ThroughNonDirectory) => return Err(Refusal::LinkTarget(printable(&target))),
-            found => found?,
-        };
-        let node = match found {
+        let refused = |_| Refusal::LinkTarget(printable(&target));
+        let names = split(&target).map_err(refused)?;
+        let node = match self.root.link_target(&names).map_err(refused)? {
             Some(node) => node,
-            None if names.is_empty() => return Err(Refusal::LinkTarget(printable(&target))),
             None => Node::leaf(meta, Leaf::Link(target.into())),
         };
         self.root.place(path, node)

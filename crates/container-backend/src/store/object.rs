@@ -352,11 +352,11 @@ fn read_meta(file: &std::fs::File) -> Result<Option<Meta>, Errno> {
     }
     let mode = u16::try_from(stat.st_mode & 0o7777).unwrap_or_default();
     let mut xattrs = Vec::new();
-    let mut names = vec![0; rustix::fs::flistxattr(file, &mut [0_u8; 0][..])?];
+    let mut names = vec![0; rustix::fs::flistxattr_query(file)?];
     let length = rustix::fs::flistxattr(file, names.as_mut_slice())?;
     names.truncate(length);
     for name in names.split(|b| *b == 0).filter(|name| is_kept(name)) {
-        let mut value = vec![0; rustix::fs::fgetxattr(file, name, &mut [0_u8; 0][..])?];
+        let mut value = vec![0; rustix::fs::fgetxattr_query(file, name)?];
         let length = rustix::fs::fgetxattr(file, name, value.as_mut_slice())?;
         value.truncate(length);
         xattrs.push((name.to_vec(), value));

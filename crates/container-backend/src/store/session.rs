@@ -76,9 +76,20 @@ pub(super) struct Session {
     pub objects: Objects,
     /// Opened before the first write: a later `syncfs` on it reports errors of writing back from here on.
     root: OwnedFd,
-    _lock: OwnedFd,
+    _lock: Lock,
     /// Manifests that wait for the commit: temporary name and final path.
     pending: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The lock file, locked.
+#[derive(Debug)]
+struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it locked while a process that was forked meanwhile has not yet run its program.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 /// How much a sweep deleted.
@@ -125,7 +136,7 @@ impl Session {
             Err(error) => return Err(StoreError::io("lock", &path)(error)),
         }
         let objects = Objects::open(layout.objects(), &layout.temporaries())?;
-        Ok(Self { layout: layout.clone(), objects, root, _lock: lock, pending: Vec::new() })
+        Ok(Self { layout: layout.clone(), objects, root, _lock: Lock(lock), pending: Vec::new() })
     }
 
     pub fn is_marked(&self) -> Result<bool, StoreError> {

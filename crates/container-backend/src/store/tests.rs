@@ -1,1 +1,10 @@
-//! Tests of the store.
+//! Tests of the store: through its public methods, with real archives on a real file system.
+
+mod archives;
+mod attacks;
+mod faults;
+mod kit;
+mod metadata;
+mod model;
+mod semantics;
+mod sharing;

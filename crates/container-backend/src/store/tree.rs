@@ -144,7 +144,11 @@ impl Node {
     pub fn link_target(&self, path: &[&[u8]]) -> Result<Option<Self>, Refusal> {
         let mut node = self;
         for name in path {
-            let Body::Directory(directory) = &node.body else { return Err(Refusal::ThroughNonDirectory) };
+            let directory = match &node.body {
+                Body::Directory(directory) => directory,
+                Body::Leaf(Leaf::Whiteout) => return Ok(None),
+                Body::Leaf(_) => return Err(Refusal::ThroughNonDirectory),
+            };
             match directory.children.get(*name) {
                 Some(child) => node = child,
                 None => return Ok(None),
@@ -170,12 +174,7 @@ impl Node {
         self.visit_from(0, b"", visit)
     }
 
-    fn visit_from<E>(
-        &self,
-        depth: usize,
-        name: &[u8],
-        visit: Visit<'_, E>,
-    ) -> Result<(), E> {
+    fn visit_from<E>(&self, depth: usize, name: &[u8], visit: Visit<'_, E>) -> Result<(), E> {
         visit(depth, name, self)?;
         if let Body::Directory(directory) = &self.body {
             for (name, child) in &directory.children {
@@ -198,8 +197,9 @@ fn resolve(node: &mut Node, image: &Node, at: &mut Vec<u8>) -> Result<(), Refusa
             }
         }
         Body::Leaf(Leaf::Link(target)) => {
-            let missing = || Refusal::LinkTarget(printable(target));
-            *node = image.link_target(&split(target)?)?.ok_or_else(missing)?;
+            let refused = || Refusal::LinkTarget(printable(target));
+            let found = split(target).and_then(|target| image.link_target(&target));
+            *node = found.ok().flatten().ok_or_else(refused)?;
         }
         Body::Leaf(_) => {}
     }

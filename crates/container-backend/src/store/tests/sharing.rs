@@ -1,0 +1,221 @@
+//! What versions share, what collecting deletes, what verifying finds.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+
+use super::kit::{Fixture, Image, Tar, lacks_root, list};
+use crate::store::{Damage, StoreError, TreeId};
+
+fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    files.iter().fold(Tar::new(), |tar, (path, data)| tar.file(path, data)).end()
+}
+
+#[test]
+fn a_known_layer_is_not_opened_and_a_known_file_is_not_written() {
+    if lacks_root("a_known_layer_is_not_opened_and_a_known_file_is_not_written") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let base = tar(&[("a", "12345"), ("b", "123")]);
+    let one = Image::of([base.clone(), tar(&[("c", "1")])]);
+    let imported = fixture.import(&one).unwrap();
+    assert_eq!((imported.size, imported.bytes_new, imported.bytes_reused), (9, 9, 0));
+    assert_eq!(*fixture.opened.borrow(), [0, 1]);
+
+    let two = Image::of([base, tar(&[("c", "22"), ("d", "12345")])]);
+    let imported = fixture.import(&two).unwrap();
+    assert_eq!((imported.size, imported.bytes_new, imported.bytes_reused), (10, 2, 13));
+    assert_eq!(*fixture.opened.borrow(), [1]);
+
+    let rebuilt = Image::of([tar(&[("b", "123"), ("a", "12345"), ("c", "22"), ("d", "12345")])]);
+    let imported = fixture.import(&rebuilt).unwrap();
+    assert_eq!((imported.bytes_new, imported.bytes_reused), (0, 15));
+
+    let again = fixture.import(&two).unwrap();
+    assert_eq!((again.size, again.bytes_new, again.bytes_reused), (10, 0, 10));
+    assert!(fixture.opened.borrow().is_empty(), "an image that is there is not read");
+}
+
+#[test]
+fn the_same_layer_twice_in_an_image() {
+    if lacks_root("the_same_layer_twice_in_an_image") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let base = tar(&[("a", "1")]);
+    let image = Image::of([base.clone(), Tar::new().file(".wh.a", "").end(), base]);
+    assert_eq!(fixture.list(&image), ["a 644 '1'"]);
+}
+
+#[test]
+fn collect_keeps_what_kept_images_need_and_nothing_else() {
+    if lacks_root("collect_keeps_what_kept_images_need_and_nothing_else") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let base = tar(&[("a", "shared")]);
+    let (one, two) =
+        (Image::of([base.clone(), tar(&[("b", "one")])]), Image::of([base, tar(&[("b", "two")])]));
+    let expected = fixture.list(&one);
+    fixture.import(&two).unwrap();
+    let keep = BTreeSet::from([one.id(), TreeId::new("0".repeat(64)).unwrap()]);
+    let collected = fixture.store.collect(&keep).unwrap();
+    assert_eq!((collected.manifests, collected.objects), (2, 1));
+    assert!(collected.bytes > 0);
+    assert!(fixture.store.has(&one.id()).unwrap());
+    assert!(!fixture.store.has(&two.id()).unwrap());
+    let dest = fixture.path("again");
+    fixture.store.checkout(&one.id(), &dest).unwrap();
+    assert_eq!(list(&dest), expected);
+    fixture.store.collect(&BTreeSet::new()).unwrap();
+    assert!(fixture.objects().is_empty());
+    assert_eq!(list(&dest), expected, "a checkout outlives its objects");
+}
+
+#[test]
+fn collect_deletes_nothing_when_a_kept_manifest_is_damaged() {
+    if lacks_root("collect_deletes_nothing_when_a_kept_manifest_is_damaged") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let image = Image::of([tar(&[("a", "1")])]);
+    fixture.import(&image).unwrap();
+    let manifest = fixture.path("store/trees").join(image.id().as_str());
+    let good = std::fs::read(&manifest).unwrap();
+    for position in 0..good.len() {
+        let mut bad = good.clone();
+        bad[position] ^= 1;
+        std::fs::write(&manifest, &bad).unwrap();
+        let error = fixture.store.collect(&BTreeSet::from([image.id()])).unwrap_err();
+        let is_format = position == 7;
+        assert_eq!(matches!(error, StoreError::TooNew { .. }), is_format, "byte {position}: {error:?}");
+        assert_eq!(matches!(error, StoreError::Manifest { .. }), !is_format, "byte {position}: {error:?}");
+        assert_eq!(fixture.objects().len(), 1);
+        let dest = fixture.path("dest");
+        assert!(fixture.store.checkout(&image.id(), &dest).is_err(), "byte {position}");
+        assert!(!dest.exists(), "byte {position}");
+    }
+    for length in 0..good.len() {
+        std::fs::write(&manifest, &good[..length]).unwrap();
+        assert!(!fixture.store.has(&image.id()).unwrap(), "cut to {length}");
+    }
+    std::fs::write(&manifest, [good.as_slice(), b"x"].concat()).unwrap();
+    assert!(!fixture.store.has(&image.id()).unwrap());
+    fixture.import(&image).unwrap();
+    assert_eq!(std::fs::read(&manifest).unwrap(), good, "importing again replaces it");
+}
+
+#[test]
+fn repair_removes_damage_and_import_brings_it_back() {
+    if lacks_root("repair_removes_damage_and_import_brings_it_back") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let damaged = Image::of([tar(&[("a", "original"), ("b", "deleted"), ("m", "mode"), ("x", "fine")])]);
+    let sound = Image::of([tar(&[("x", "fine")])]);
+    fixture.import(&damaged).unwrap();
+    fixture.import(&sound).unwrap();
+    assert!(fixture.store.verify(&|| false).unwrap().is_clean());
+    for object in fixture.objects() {
+        match std::fs::read_to_string(&object).unwrap().as_str() {
+            "original" => std::fs::write(&object, "0riginal").unwrap(),
+            "deleted" => std::fs::remove_file(&object).unwrap(),
+            "mode" => {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4644);
+                std::fs::set_permissions(&object, mode).unwrap();
+            }
+            other => assert_eq!(other, "fine"),
+        }
+    }
+    let report = fixture.store.verify(&|| false).unwrap();
+    let mut kinds: Vec<_> = report.damaged.values().copied().collect();
+    kinds.sort_by_key(|kind| format!("{kind:?}"));
+    assert_eq!(kinds, [Damage::Changed, Damage::Changed, Damage::Missing]);
+    assert_eq!(report.images, BTreeSet::from([damaged.id()]));
+    assert_eq!(report.manifests.len(), 2, "{report:?}");
+    assert_eq!(fixture.store.repair(&|| false).unwrap(), report);
+    assert!(!fixture.store.has(&damaged.id()).unwrap());
+    assert!(fixture.store.has(&sound.id()).unwrap());
+    let imported = fixture.import(&damaged).unwrap();
+    assert_eq!((imported.bytes_new, imported.bytes_reused), (19, 4));
+    assert!(fixture.store.verify(&|| false).unwrap().is_clean());
+}
+
+#[test]
+fn a_missing_object_is_named() {
+    if lacks_root("a_missing_object_is_named") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let image = Image::of([tar(&[("d/a", "1")])]);
+    fixture.import(&image).unwrap();
+    std::fs::remove_file(&fixture.objects()[0]).unwrap();
+    let dest = fixture.path("dest");
+    match fixture.store.checkout(&image.id(), &dest).unwrap_err() {
+        StoreError::MissingObject { entry, .. } => assert_eq!(entry, "a"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!dest.exists());
+    assert!(!crate::store::Store::checkout_temporary(&dest).exists());
+}
+
+#[test]
+fn checkout_is_idempotent_and_replaces_its_own_leftovers() {
+    if lacks_root("checkout_is_idempotent_and_replaces_its_own_leftovers") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let image = Image::of([tar(&[("d/a", "1")])]);
+    let dest = fixture.path("dest");
+    assert!(matches!(fixture.store.checkout(&image.id(), &dest), Err(StoreError::NotImported(_))));
+    fixture.import(&image).unwrap();
+    let leftover = crate::store::Store::checkout_temporary(&dest);
+    std::fs::create_dir_all(leftover.join("d")).unwrap();
+    std::fs::write(leftover.join("d/a"), "wrong").unwrap();
+    fixture.store.checkout(&image.id(), &dest).unwrap();
+    assert_eq!(list(&dest), ["d/ 755", "d/a 644 '1'"]);
+    let inode = std::fs::metadata(&dest).unwrap().ino();
+    fixture.store.checkout(&image.id(), &dest).unwrap();
+    assert_eq!(std::fs::metadata(&dest).unwrap().ino(), inode);
+    let file = fixture.path("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(fixture.store.checkout(&image.id(), &file).is_err(), "a file in the way is not replaced");
+}
+
+#[test]
+fn checkout_does_not_follow_links_that_stand_in_its_way() {
+    if lacks_root("checkout_does_not_follow_links_that_stand_in_its_way") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let image = Image::of([tar(&[("a", "1")])]);
+    fixture.import(&image).unwrap();
+    let (dest, victim) = (fixture.path("dest"), fixture.path("victim"));
+    std::fs::create_dir(&victim).unwrap();
+    std::os::unix::fs::symlink(&victim, &dest).unwrap();
+    assert!(fixture.store.checkout(&image.id(), &dest).is_err());
+    std::fs::remove_file(&dest).unwrap();
+    std::os::unix::fs::symlink(&victim, crate::store::Store::checkout_temporary(&dest)).unwrap();
+    let _ = fixture.store.checkout(&image.id(), &dest);
+    assert!(list(&victim).is_empty());
+}
+
+#[test]
+fn a_file_with_too_many_links_is_copied() {
+    if lacks_root("a_file_with_too_many_links_is_copied") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let image = Image::of([tar(&[("a", "1")])]);
+    fixture.import(&image).unwrap();
+    let object = &fixture.objects()[0];
+    let folder = fixture.path("links");
+    std::fs::create_dir(&folder).unwrap();
+    // ext4 allows 65,000; a file system that allows more than this has nothing to test.
+    let full = (0..70_000).any(|n| std::fs::hard_link(object, folder.join(n.to_string())).is_err());
+    let dest = fixture.path("dest");
+    fixture.store.checkout(&image.id(), &dest).unwrap();
+    assert_eq!(list(&dest), ["a 644 '1'"]);
+    let inode = |path: &std::path::Path| std::fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&dest.join("a")) != inode(object), full);
+}
