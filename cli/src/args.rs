@@ -1,5 +1,8 @@
 //! The command line.
 
+#[cfg(feature = "package")]
+pub mod package;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +32,35 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(flatten)]
+    Device(DeviceCommand),
+    /// Build, sign, inspect and push packages; needs no device
+    #[cfg(feature = "package")]
+    Package {
+        #[command(flatten)]
+        access: crate::args::package::Access,
+        /// What to do
+        #[command(subcommand)]
+        command: crate::args::package::PackageCommand,
+    },
+    /// List the exit codes
+    ExitCodes,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+/// What to ask the daemon.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
     /// Download and install a package, or install a delivered one by its PkgID
     Install(Install),
     /// Download a package without installing it
@@ -88,19 +120,6 @@ pub enum Command {
     },
     /// Delete stored data that nothing needs
     Gc(Waiting),
-    /// List the exit codes
-    ExitCodes,
-    /// Print a completion script for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
-    /// Write the manual pages into a folder
-    #[command(hide = true)]
-    Man {
-        /// The folder
-        folder: PathBuf,
-    },
 }
 
 /// `install`.

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::exit::{BROKEN_PIPE, Code, FAILED, Failure, OK, USAGE};
+use crate::exit::{BROKEN_PIPE, Code, Failure, OK, USAGE};
 
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
@@ -28,12 +28,7 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.json;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(cli)),
-        Err(error) => Err(Failure::new(FAILED, "Runtime", format!("cannot start: {error}"))),
-    };
-    match result {
+    match commands::run(cli) {
         Ok(code) => end(code),
         Err(failure) => {
             if failure.code != BROKEN_PIPE {
