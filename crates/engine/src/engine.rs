@@ -31,7 +31,7 @@ mod tests;
 pub use view::View;
 
 use log::{FactLog, replay_step};
-use writer::{Message, Writer};
+use writer::{Asked, Message, Writer};
 
 /// Requests and events that may wait for the engine. It takes some ten thousand a second; more waiting means that
 /// the disk hangs, and then it is better to refuse.
@@ -174,14 +174,14 @@ impl Engine {
         command: Command,
         then: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static,
     ) {
-        let message = Message::Command { caller, request, command, then: Box::new(then) };
+        let message = Message::Command(Asked { caller, request, command, then: Box::new(then) });
         let (message, refusal) = match self.shared.mailbox.try_send(message) {
             Ok(()) => return,
             Err(TrySendError::Full(message)) => (message, Refusal::Overloaded),
             Err(TrySendError::Disconnected(message)) => (message, Refusal::Stopped),
         };
-        if let Message::Command { then, .. } = message {
-            then(Err(refusal));
+        if let Message::Command(asked) = message {
+            (asked.then)(Err(refusal));
         }
     }
 

@@ -114,7 +114,7 @@ pub enum StepName {
     Confirm,
     /// `collect`.
     Collect,
-    /// `observe`.
+    /// `observe`. It cannot be cancelled: a hang is a death.
     Observe,
 }
 

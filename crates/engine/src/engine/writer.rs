@@ -6,8 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use scomo_core::command::{Caller, Command, Input};
+use scomo_core::effect::Inventory;
 use scomo_core::fact::Fact;
 use scomo_core::id::RequestId;
+use scomo_core::spec::ComponentKind;
 use scomo_core::state::State;
 use scomo_core::{apply, decide, next_deadline, pending};
 
@@ -30,16 +32,18 @@ const STORE_RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long killed effects may take to end at shutdown; after that the kernel ends them with this process.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
 
+/// Commands that may wait until the device was looked at.
+const EARLY_MAX: usize = 64;
+/// Stack of the thread that looks: it parses an inventory.
+const LOOK_STACK_BYTES: usize = 256 * 1024;
+
 /// What the thread is told.
 #[allow(clippy::large_enum_variant, reason = "the mailbox holds few")]
 pub(super) enum Message {
     /// Somebody asks for something.
-    Command {
-        caller: Caller,
-        request: Option<RequestId>,
-        command: Command,
-        then: Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>,
-    },
+    Command(Asked),
+    /// What the device is like; told once, after the start.
+    Looked(BTreeMap<ComponentKind, Inventory>),
     /// Something came of an effect.
     Event { number: u64, event: Event },
     /// The clock may have moved.
@@ -65,12 +69,30 @@ pub(super) struct Writer {
     log: Option<Box<dyn FactLog>>,
     safe_mode: Option<String>,
     running: RunningSet,
-    /// The first input, until it is stored.
-    start: Option<Input>,
+    /// The first input of this process.
+    start: Start,
     trouble: Option<Trouble>,
     revision: u64,
     progress_due: Option<Instant>,
     published_at: Instant,
+}
+
+/// How far the start of the process is.
+enum Start {
+    /// The device is being looked at; commands wait for that.
+    Looking(Vec<Asked>),
+    /// It was looked at, and what was found is not stored yet.
+    Found(Box<Input>),
+    /// It is stored, or it never will be (safe mode).
+    Done,
+}
+
+/// Somebody asks for something.
+pub(super) struct Asked {
+    pub(super) caller: Caller,
+    pub(super) request: Option<RequestId>,
+    pub(super) command: Command,
+    pub(super) then: Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>,
 }
 
 /// The store does not take facts.
@@ -102,7 +124,7 @@ impl Writer {
             log,
             safe_mode,
             running: RunningSet::default(),
-            start: None,
+            start: Start::Done,
             trouble: None,
             revision: 0,
             progress_due: None,
@@ -110,39 +132,30 @@ impl Writer {
         }
     }
 
-    /// Runs until it is told to end, or nobody is left to tell it.
+    /// Runs until it is told to end.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         if self.log.is_some() {
-            self.start = Some(self.look());
+            self.start = Start::Looking(Vec::new());
+            self.look();
         }
-        self.settle();
         self.publish();
-        loop {
-            let message = inbox.recv_timeout(self.sleep());
+        while let Some(message) = self.next(inbox) {
             match message {
-                Ok(Message::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Message::Command { caller, request, command, then }) => {
-                    let result = self.command(caller, request, command);
-                    let done = result.is_ok();
-                    if done {
-                        self.settle();
-                        self.publish();
-                    }
-                    // After the snapshot: whoever asked finds what was done in it.
-                    then(result);
-                }
-                Ok(Message::Event { number, event: Event::Progress(progress) }) => {
+                Message::Shutdown => break,
+                Message::Command(asked) => self.answer(asked),
+                Message::Looked(found) => self.looked(found),
+                Message::Event { number, event: Event::Progress(progress) } => {
                     if self.running.take(number, Event::Progress(progress)) {
                         let due = self.published_at + PROGRESS_INTERVAL;
                         self.progress_due.get_or_insert(due);
                     }
                 }
-                Ok(Message::Event { number, event }) => {
+                Message::Event { number, event } => {
                     self.running.take(number, event);
                     self.settle();
                     self.publish();
                 }
-                Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {
+                Message::Wake => {
                     if self.settle() {
                         self.publish();
                     }
@@ -155,18 +168,58 @@ impl Writer {
         self.end(inbox);
     }
 
-    /// The first input: what this device is like.
-    fn look(&self) -> Input {
-        let mut found = BTreeMap::new();
-        for kind in self.runner.kinds() {
-            match self.runner.observe(kind) {
-                Ok(inventory) => drop(found.insert(kind, inventory)),
-                Err(failure) => {
-                    tracing::warn!("cannot look what runs ({}): {}", kind.as_str(), failure.detail)
-                }
-            }
+    /// The next message; time that passed is one.
+    fn next(&self, inbox: &Receiver<Message>) -> Option<Message> {
+        match inbox.recv_timeout(self.sleep()) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => Some(Message::Wake),
+            Err(RecvTimeoutError::Disconnected) => None,
         }
-        Input::ProcessStarted { boot: self.options.boot.clone(), found }
+    }
+
+    /// Looks what the device is like, on a thread of its own: a backend that hangs must not make the engine deaf.
+    fn look(&mut self) {
+        let (runner, mailbox) = (Arc::clone(&self.runner), self.mailbox.clone());
+        let spawned = std::thread::Builder::new()
+            .name("look".to_owned())
+            .stack_size(LOOK_STACK_BYTES)
+            .spawn(move || drop(mailbox.send(Message::Looked(observe(&*runner)))));
+        if let Err(error) = spawned {
+            tracing::error!("cannot look what runs: {error}");
+            self.looked(BTreeMap::new());
+        }
+    }
+
+    fn looked(&mut self, found: BTreeMap<ComponentKind, Inventory>) {
+        let input = Input::ProcessStarted { boot: self.options.boot.clone(), found };
+        let early = match std::mem::replace(&mut self.start, Start::Found(Box::new(input))) {
+            Start::Looking(early) => early,
+            Start::Found(_) | Start::Done => Vec::new(),
+        };
+        self.settle();
+        self.publish();
+        for asked in early {
+            self.answer(asked);
+        }
+    }
+
+    fn answer(&mut self, asked: Asked) {
+        if let Start::Looking(early) = &mut self.start {
+            if early.len() < EARLY_MAX {
+                early.push(asked);
+            } else {
+                (asked.then)(Err(Refusal::Overloaded));
+            }
+            return;
+        }
+        let Asked { caller, request, command, then } = asked;
+        let result = self.command(caller, request, command);
+        if result.is_ok() {
+            self.settle();
+            self.publish();
+        }
+        // After the snapshot: whoever asked finds what was done in it.
+        then(result);
     }
 
     fn command(
@@ -181,13 +234,8 @@ impl Writer {
         if let Some(job) = request.as_ref().and_then(|request| self.state.request_job(request)) {
             return Ok(Receipt { job: Some(job), already: true });
         }
-        if self.start.is_some() {
-            // The store failed at the first fact of this process; nothing may come before it.
-            let error = self.try_start().err();
-            if let Some(error) = error {
-                return Err(Refusal::NotStored(Arc::new(error)));
-            }
-        }
+        // If the store failed at the first facts of this process: nothing may come before them.
+        self.try_start().map_err(|error| Refusal::NotStored(Arc::new(error)))?;
         let facts =
             decide(&self.state, (self.options.clock)(), &Input::Command { caller, request, command })?;
         let job = facts.iter().find_map(|fact| match fact {
@@ -242,7 +290,7 @@ impl Writer {
         tracing::error!("safe mode: {why}");
         self.safe_mode = Some(why);
         self.log = None;
-        self.start = None;
+        self.start = Start::Done;
         self.running.kill_all();
     }
 
@@ -252,7 +300,7 @@ impl Writer {
         let mut changed = false;
         loop {
             changed |= self.take_inputs();
-            if self.log.is_none() || self.start.is_some() {
+            if self.log.is_none() || !self.is_started() {
                 return changed;
             }
             let wanted = pending(&self.state, (self.options.clock)());
@@ -282,9 +330,10 @@ impl Writer {
 
     /// Takes one input that nobody waits for; false: there is none.
     fn next_input(&mut self) -> Result<bool, StoreError> {
-        if self.start.is_some() {
-            self.try_start()?;
-            return Ok(true);
+        match &self.start {
+            Start::Looking(_) => return Ok(false),
+            Start::Found(_) => return self.try_start().map(|()| true),
+            Start::Done => {}
         }
         if let Some((number, task, result)) = self.running.outcome() {
             if let Err(failure) = &result {
@@ -298,10 +347,15 @@ impl Writer {
     }
 
     fn try_start(&mut self) -> Result<(), StoreError> {
-        let Some(input) = self.start.clone() else { return Ok(()) };
+        let Start::Found(input) = &self.start else { return Ok(()) };
+        let input = input.clone();
         self.take(&input)?;
-        self.start = None;
+        self.start = Start::Done;
         Ok(())
+    }
+
+    fn is_started(&self) -> bool {
+        matches!(self.start, Start::Done)
     }
 
     fn take(&mut self, input: &Input) -> Result<bool, StoreError> {
@@ -329,6 +383,7 @@ impl Writer {
         let work = match &self.trouble {
             _ if self.log.is_none() => None,
             Some(trouble) => Some(until(trouble.until)),
+            None if !self.is_started() => None,
             None => {
                 let clock = (self.options.clock)();
                 let deadline = next_deadline(&self.state, clock);
@@ -348,20 +403,23 @@ impl Writer {
             running: self.running.progress(),
             safe_mode: self.safe_mode.clone(),
             store_trouble: self.trouble.as_ref().map(|t| t.why.clone()),
-            started: self.start.is_none(),
+            started: self.is_started(),
         });
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&view);
         (self.options.publish)(&view);
     }
 
     fn end(mut self, inbox: &Receiver<Message>) {
+        if let Start::Looking(early) = std::mem::replace(&mut self.start, Start::Done) {
+            early.into_iter().for_each(|asked| (asked.then)(Err(Refusal::Stopped)));
+        }
         self.running.kill_all();
         let deadline = Instant::now() + SHUTDOWN_WAIT;
         while !self.running.is_quiet() {
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Message::Event { number, event }) => drop(self.running.take(number, event)),
-                Ok(Message::Command { then, .. }) => then(Err(Refusal::Stopped)),
-                Ok(Message::Wake | Message::Shutdown) => {}
+                Ok(Message::Command(asked)) => (asked.then)(Err(Refusal::Stopped)),
+                Ok(Message::Wake | Message::Shutdown | Message::Looked(_)) => {}
                 Err(_) => {
                     tracing::warn!("effects did not end in time");
                     break;
@@ -369,9 +427,21 @@ impl Writer {
             }
         }
         for message in inbox.try_iter() {
-            if let Message::Command { then, .. } = message {
-                then(Err(Refusal::Stopped));
+            if let Message::Command(asked) = message {
+                (asked.then)(Err(Refusal::Stopped));
             }
         }
     }
+}
+
+/// What each backend finds. A kind whose backend cannot look is left out: nothing is concluded of it.
+fn observe(runner: &dyn Runner) -> BTreeMap<ComponentKind, Inventory> {
+    let mut found = BTreeMap::new();
+    for kind in runner.kinds() {
+        match runner.observe(kind) {
+            Ok(inventory) => drop(found.insert(kind, inventory)),
+            Err(failure) => tracing::warn!("cannot look what runs ({}): {}", kind.as_str(), failure.detail),
+        }
+    }
+    found
 }

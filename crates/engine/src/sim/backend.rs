@@ -37,7 +37,7 @@ impl SimBackend {
         Self { die: || std::process::abort(), ..Self::new(world, kind) }
     }
 
-    /// Counts the call and lets a fault happen; true: the worker is to die half-way, `None` in the pair means after.
+    /// Counts the call and lets a fault happen, or says when in the step the worker is to die.
     fn begin(&self, step: StepName, cx: &StepCx) -> Result<Death, BackendError> {
         check(cx)?;
         match self.world.with(|world| world.begin(step)) {
@@ -82,6 +82,18 @@ impl SimBackend {
         let deployed = Deployed { release: release.clone(), running };
         self.world.with(|world| world.deployed.insert(id.clone(), deployed));
         Ok(!running)
+    }
+
+    fn inventory(&self) -> Inventory {
+        if self.kind == ComponentKind::Os {
+            let running = self.world.with(|world| world.boot.booted.clone()).into_iter().collect();
+            return Inventory { running, persistent: true };
+        }
+        let running = self.world.with(|world| {
+            let running = world.deployed.values().filter(|c| c.running && c.release.spec.kind == self.kind);
+            running.map(|c| c.release.id.clone()).collect()
+        });
+        Inventory { running, persistent: false }
     }
 
     fn need_staged(&self, release: &Release) -> Result<(), BackendError> {
@@ -198,7 +210,7 @@ impl Backend for SimBackend {
         if death == Death::HalfWay {
             return Err((self.die)());
         }
-        let running = self.observe()?.running.contains(&release.id);
+        let running = self.inventory().running.contains(&release.id);
         if !running || flag(release) == "unhealthy" {
             let what = format!("{} {} is not healthy", release.spec.id, release.spec.version);
             return Err(BackendError::new(FailureKind::Unhealthy, what));
@@ -235,15 +247,11 @@ impl Backend for SimBackend {
     }
 
     fn observe(&mut self) -> Result<Inventory, BackendError> {
-        if self.kind == ComponentKind::Os {
-            let running = self.world.with(|world| world.boot.booted.clone()).into_iter().collect();
-            return Ok(Inventory { running, persistent: true });
+        match self.world.with(|world| world.begin(StepName::Observe)) {
+            None => Ok(self.inventory()),
+            Some(FaultAction::Fail(kind)) => Err(BackendError::new(kind, "a fault was ordered")),
+            Some(FaultAction::Hang | FaultAction::DieHalfWay | FaultAction::DieAfter) => Err((self.die)()),
         }
-        let running = self.world.with(|world| {
-            let running = world.deployed.values().filter(|c| c.running && c.release.spec.kind == self.kind);
-            running.map(|c| c.release.id.clone()).collect()
-        });
-        Ok(Inventory { running, persistent: false })
     }
 
     fn logs(&mut self, id: &ComponentId, lines: usize) -> Result<String, BackendError> {

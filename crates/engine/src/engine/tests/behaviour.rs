@@ -189,13 +189,60 @@ fn what_stopped_by_itself_is_started_again_at_the_next_start() {
 }
 
 #[test]
+fn nothing_is_concluded_of_what_cannot_be_observed() {
+    let mut lab = Lab::new();
+    let life = lab.start(0);
+    life.submit(None, install("p", "sim:p@1?web")).expect("taken");
+    life.until_idle();
+    // The OS is looked at first, then the containers.
+    lab.world.order(StepName::Observe, 1, FaultAction::Fail(FailureKind::Broken));
+    let switches = |lab: &Lab| lab.world.with(|w| w.calls.iter().filter(|c| **c == StepName::Switch).count());
+    let before = switches(&lab);
+    lab.world.with(|w| w.deployed.values_mut().for_each(|c| c.running = false));
+    let life = lab.restart(life, false, 0);
+    let view = life.until_idle();
+    assert!(view.state.drift.is_empty(), "something was concluded: {:?}", view.state.drift);
+    assert_eq!(switches(&lab), before);
+}
+
+#[test]
+fn a_backend_that_hangs_at_the_start_makes_nobody_wait_but_commands() {
+    let lab = Lab::new();
+    let (open, gate) = std::sync::mpsc::channel();
+    let life = lab.start_slowly(gate);
+    assert!(!life.engine.snapshot().started);
+    let (answer, answered) = std::sync::mpsc::channel();
+    life.engine.submit_then(caller(), None, install("p", "sim:p@1?web"), move |result| {
+        answer.send(result.is_ok()).expect("send");
+    });
+    life.engine.wake();
+    assert!(answered.try_recv().is_err(), "a command overtook the first input");
+    open.send(()).expect("send");
+    assert_eq!(answered.recv(), Ok(true));
+    let view = life.until_idle();
+    assert_eq!(view.state.history.back().map(|j| j.code), Some(ResultCode::SUCCESS));
+
+    life.engine.shutdown();
+    let (open, gate) = std::sync::mpsc::channel();
+    let life = lab.start_slowly(gate);
+    let (answer, answered) = std::sync::mpsc::channel();
+    life.engine.submit_then(caller(), None, Command::CollectGarbage, move |result| {
+        answer.send(matches!(result, Err(Refusal::Stopped))).expect("send");
+    });
+    life.engine.shutdown();
+    assert_eq!(answered.recv(), Ok(true), "a command was forgotten");
+    drop(open);
+}
+
+#[test]
 fn health_checks_run_side_by_side_and_nothing_else_does() {
     let lab = Lab::new();
     let life = lab.start(0);
     lab.world.order(StepName::Probe, 0, FaultAction::Hang);
     lab.world.order(StepName::Probe, 0, FaultAction::Hang);
     let job = life.submit(None, install("p", "sim:p@1?a&b")).expect("taken").job.expect("job");
-    let view = life.until("two probes", |view| view.running.len() == 2);
+    let hang = || lab.world.with(|w| w.faults.is_empty());
+    let view = life.until("two probes", |view| view.running.len() == 2 && hang());
     assert!(view.running.iter().all(|(key, _)| key.job == Some(job)));
     // Ending the process kills both; both are tried again.
     life.engine.shutdown();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -112,6 +113,7 @@ struct CutRunner {
     inner: SimRunner,
     world: SimWorld,
     cut: Arc<Cut>,
+    gate: Mutex<Option<Receiver<()>>>,
 }
 
 fn step_of(effect: &Effect) -> StepName {
@@ -148,6 +150,9 @@ impl Runner for CutRunner {
     }
 
     fn observe(&self, kind: ComponentKind) -> Result<Inventory, Failure> {
+        if let Some(gate) = self.gate.lock().expect("lock").take() {
+            let _ = gate.recv();
+        }
         self.inner.observe(kind)
     }
 
@@ -210,12 +215,23 @@ impl Lab {
         self.start_with(Arc::new(Cut { full: AtomicBool::new(true), ..Cut::default() }))
     }
 
+    /// Starts an engine that can look at the device only when something comes through the gate.
+    pub fn start_slowly(&self, gate: Receiver<()>) -> Life {
+        let cut = Cut::at(0);
+        self.start_gated(cut, Some(gate))
+    }
+
     fn start_with(&self, cut: Arc<Cut>) -> Life {
+        self.start_gated(cut, None)
+    }
+
+    fn start_gated(&self, cut: Arc<Cut>, gate: Option<Receiver<()>>) -> Life {
         let mut state = State::default();
         let store = Store::open::<Fact>(&self.store(), &mut replay_step(&mut state)).expect("open");
         let log = CutLog { store, cut: Arc::clone(&cut), names: Arc::clone(&self.facts) };
         let inner = SimRunner::new(self.world.clone());
-        let runner = CutRunner { inner, world: self.world.clone(), cut: Arc::clone(&cut) };
+        let gate = Mutex::new(gate);
+        let runner = CutRunner { inner, world: self.world.clone(), cut: Arc::clone(&cut), gate };
         let (watch, publish) = watch(&state);
         let engine = Engine::start(self.options(publish), Arc::new(runner), state, Ok(Box::new(log)));
         Life { engine: engine.expect("start"), cut, watch, clock: Arc::clone(&self.clock) }
