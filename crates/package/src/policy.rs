@@ -7,10 +7,16 @@ use crate::error::PackageError;
 use crate::keys;
 use crate::repository::{RawManifest, Repository};
 use crate::signature::{self, Verdict};
-use crate::sources::Source;
+use crate::sources::{Source, check_prefix};
 
 /// The policy for a source; the default one, which requires a signature by any configured key, when none matches.
 pub(crate) fn policy_for(config: &Config, source: &Source) -> Result<Policy, PackageError> {
+    for policy in &config.policies {
+        if let Err(reason) = check_prefix(&policy.source) {
+            let reason = format!("the policy for '{}' can never match: {reason}", policy.source);
+            return Err(PackageError::Config(reason));
+        }
+    }
     let matching = || config.policies.iter().filter(|p| source.is_below(&p.source));
     let Some(longest) = matching().max_by_key(|p| p.source.len()) else {
         return Ok(Policy::default());

@@ -112,6 +112,38 @@ impl Source {
     }
 }
 
+/// Whether a policy's prefix can match anything. One that cannot, for a capital letter or a tag in it, would quietly
+/// leave its sources to a wider policy.
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), String> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    if let Some(rest) = prefix.strip_prefix("docker://") {
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if !host.is_empty() && check_host(host)? != host {
+            return Err("write the host in lower case".to_owned());
+        }
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+        return if path.chars().all(good) { Ok(()) } else { Err("leave out tag and digest".to_owned()) };
+    }
+    if let Some(rest) = prefix.strip_prefix("oci:").or_else(|| prefix.strip_prefix("file:")) {
+        let plain =
+            |path: &PathBuf| path.as_os_str() == rest.strip_suffix('/').unwrap_or(rest) || rest == "/";
+        return match absolute(rest) {
+            _ if rest.is_empty() => Ok(()),
+            Ok(path) if plain(&path) => Ok(()),
+            Ok(path) => Err(format!("write the path as {}", path.display())),
+            Err(reason) => Err(reason),
+        };
+    }
+    let ostree = prefix.strip_prefix("ostree+");
+    let schemes = ["https://", "http://", "file://"];
+    if ostree.is_some_and(|rest| rest.is_empty() || schemes.iter().any(|s| rest.starts_with(s))) {
+        return Ok(());
+    }
+    Err("begin with docker://, oci:/, file:/ or ostree+, or leave it empty for every source".to_owned())
+}
+
 fn registry(rest: &str) -> Result<Source, String> {
     let (rest, digest) = match rest.split_once('@') {
         Some((rest, digest)) => (rest, Some(Digest::new(digest).map_err(|e| e.to_string())?)),

@@ -302,6 +302,9 @@ fn the_longest_policy_counts() {
     // Half a name is no prefix.
     let half = policy(&folder[..folder.len() - 1], InsecureAcceptUnsigned, &[]);
     assert!(check(vec![strict, half]).is_err());
+    let never = policy("docker://A.org/x:1", Require, &["stranger"]);
+    let error = check(vec![open.clone(), never]).expect_err("can never match");
+    assert!(error.kind() == FailureKind::Broken && error.to_string().contains("lower case"), "{error}");
     let error = check(vec![open.clone(), open]).expect_err("twice");
     assert_eq!(error.kind(), FailureKind::Broken, "{error}");
 }

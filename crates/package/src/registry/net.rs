@@ -32,6 +32,9 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn new(config: &Config, host: &str, repository: &str) -> Result<Self, PackageError> {
+        if let Some(key) = config.registries.keys().find(|key| **key != key.to_ascii_lowercase()) {
+            return Err(PackageError::Config(format!("write the registry '{key}' in lower case")));
+        }
         let settings = config.registries.get(host).cloned().unwrap_or_default();
         let credentials = Credentials::find(config, &settings, host, repository)?;
         // Docker Hub answers under another name than the one people write, and has a folder for its own images.

@@ -110,3 +110,39 @@ fn ours_is_what_this_crate_reads() {
     assert!(is_ours("oci:/a") && is_ours("docker://a.org/x") && is_ours("/x.scomo"));
     assert!(!is_ours("ostree+https://h/r?ref=a") && !is_ours("nonsense"));
 }
+
+#[test]
+fn a_prefix_that_can_never_match_is_refused() {
+    let good = [
+        "",
+        "docker://",
+        "docker://a.org",
+        "docker://a.org/",
+        "docker://a.org:5000/x/y",
+        "oci:",
+        "oci:/",
+        "oci:/a/b",
+    ];
+    for prefix in good.into_iter().chain(["oci:/a/", "file:/a", "ostree+", "ostree+https://a.org/r"]) {
+        assert_eq!(check_prefix(prefix), Ok(()), "{prefix}");
+    }
+    for prefix in [
+        "docker://A.org",
+        "docker://a.org/x:1",
+        "docker://a.org/x@sha256:00",
+        "docker://a.org/X",
+        "docker:/a.org",
+        "docker://app/x",
+        "oci:a",
+        "oci://a",
+        "oci:/a//b",
+        "oci:/a/../b",
+        "file:///a",
+        "/a",
+        "a.org",
+        "ostree",
+        "ostree+ftp://a",
+    ] {
+        assert!(check_prefix(prefix).is_err(), "{prefix}");
+    }
+}
