@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use scomo_core::failure::FailureKind;
 use scomo_core::id::{Digest, PackageId};
 use scomo_core::spec::Content;
 use scomo_package::builder::{BuildOptions, Built, KeyKind, KeyPair, build, keygen, parse_recipe};
@@ -326,4 +327,11 @@ pub fn make_certificate(dir: &Path) {
 
 pub fn blob_path(layout: &Path, digest: &str) -> PathBuf {
     layout.join("blobs/sha256").join(digest.strip_prefix("sha256:").expect("digest"))
+}
+
+/// Compares an error with the kind and a part of the text that it must have.
+pub fn check(error: &PackageError, kind: FailureKind, expect: &str) {
+    let text = chain(error);
+    assert_eq!(error.kind(), kind, "{text}");
+    assert!(text.contains(expect), "expected '{expect}' in: {text}");
 }
