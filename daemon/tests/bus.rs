@@ -12,12 +12,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use harness::{Device, PATIENCE, Policy, is_root, run, wait_for_end};
+use harness::{Device, HANGING_FETCH, PATIENCE, Policy, is_root, run, slow_world, wait_for_end};
 use scomo_dbus::{
     DeliveryPackageProxy, DownloadProxy, Error, Job, JobProxy, ManagerProxy, OptionMap, Options,
     Properties as _, path,
 };
-use scomo_engine::sim::{FaultAction, StepName};
 use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Variant};
@@ -266,7 +265,7 @@ fn the_shipped_policy_lets_everybody_look_and_root_change() {
 #[test]
 fn one_job_at_a_time_and_a_cancelled_one_can_be_given_again() {
     let device = Device::started();
-    device.world().order(StepName::Fetch, 0, FaultAction::Hang);
+    device.set_world(HANGING_FETCH);
     block_on(async {
         let (one, two) = (connect(&device).await, connect(&device).await);
         let first = install(&one, "sim:app@1").await.unwrap();
@@ -285,7 +284,7 @@ fn one_job_at_a_time_and_a_cancelled_one_can_be_given_again() {
 #[test]
 fn every_client_is_told_in_order_and_100_comes_last() {
     let device = Device::started();
-    device.world().with(|world| world.pace = Duration::from_millis(50));
+    device.set_world(&slow_world(Duration::from_millis(50)));
     block_on(async {
         let (one, two) = (connect(&device).await, connect(&device).await);
         let mut seen = signals(&two).await;
@@ -329,7 +328,7 @@ fn every_client_is_told_in_order_and_100_comes_last() {
 #[test]
 fn progress_is_announced_at_most_five_times_a_second() {
     let device = Device::started();
-    device.world().with(|world| world.pace = Duration::from_millis(300));
+    device.set_world(&slow_world(Duration::from_millis(300)));
     block_on(async {
         let connection = connect(&device).await;
         let mut seen = signals(&connection).await;
@@ -465,7 +464,7 @@ fn a_download_is_added_fetched_and_forgotten() {
 #[test]
 fn a_killed_daemon_goes_on_with_the_same_job() {
     let mut device = Device::started();
-    device.world().order(StepName::Fetch, 0, FaultAction::Hang);
+    device.set_world(HANGING_FETCH);
     let job = block_on(async {
         let connection = connect(&device).await;
         let job = install(&connection, "sim:app@1").await.unwrap();

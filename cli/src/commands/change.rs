@@ -9,7 +9,7 @@ use scomo_dbus::{
 };
 use zbus::{Connection, ObjectPath, OwnedObjectPath, Variant};
 
-use super::Context;
+use super::{Context, look};
 use crate::args::{Component, Deliver, Download, Install, Remove, WaitOnly, Waiting};
 use crate::client::{self, Snapshot, not_found};
 use crate::exit::{self, Code, Failure, OK};
@@ -231,7 +231,16 @@ fn or_no_job<T>(result: zbus::Result<T>, job: u64) -> Result<T, Failure> {
 pub async fn wait(cx: &Context, job: u64) -> Result<Code, Failure> {
     let connection = cx.bus.connect(false).await?;
     let watcher = Watcher::new(&connection, cx.format == Format::Json).await?;
-    let Watched { job, code } = watcher.until_done(path::job(job).as_str()).await?;
+    let watched = watcher.until_done(path::job(job).as_str()).await;
+    let Watched { job, code } = match watched {
+        // Its object is gone, but it may still be remembered.
+        Err(failure) if failure.code == exit::NOT_FOUND => {
+            let ended = look::ended_jobs(&connection, u32::MAX).await?;
+            let job = ended.into_iter().find(|ended| ended.id == job).ok_or(failure)?;
+            Watched { code: exit::of_job(&job), job }
+        }
+        watched => watched?,
+    };
     report(cx, &job, code)?;
     Ok(code)
 }

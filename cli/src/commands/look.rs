@@ -3,7 +3,7 @@
 use scomo_dbus::{
     DeliveryPackage, DeploymentComponent, Download, Job, ManagerProxy, OptionMap, Options, Properties as _,
 };
-use zbus::{ObjectPath, Variant};
+use zbus::{Connection, ObjectPath, Variant};
 
 use super::Context;
 use crate::client::{self, Snapshot};
@@ -238,11 +238,7 @@ pub async fn jobs(cx: &Context, all: bool) -> Result<Code, Failure> {
 
 /// `history`.
 pub async fn history(cx: &Context, limit: u32) -> Result<Code, Failure> {
-    let connection = cx.bus.connect(false).await?;
-    let manager: ManagerProxy<'_> =
-        client::proxy(&connection, ObjectPath::try_from(scomo_dbus::path::ROOT)?).await?;
-    let entries = manager.history(Options::from([("limit", Variant::from(limit))])).await?;
-    let jobs = entries.iter().map(entry_job).collect::<Result<Vec<Job>, Failure>>()?;
+    let jobs = ended_jobs(&cx.bus.connect(false).await?, limit).await?;
     if cx.format == Format::Json {
         output::json("history", &json::Jobs { jobs: jobs.iter().map(Into::into).collect() })?;
         return Ok(OK);
@@ -270,6 +266,14 @@ pub async fn history(cx: &Context, limit: u32) -> Result<Code, Failure> {
         output::foreign(&output::table(&head, &rows))?;
     }
     Ok(OK)
+}
+
+/// Jobs that ended, newest first.
+pub async fn ended_jobs(connection: &Connection, limit: u32) -> Result<Vec<Job>, Failure> {
+    let root = ObjectPath::try_from(scomo_dbus::path::ROOT)?;
+    let manager: ManagerProxy<'_> = client::proxy(connection, root).await?;
+    let entries = manager.history(Options::from([("limit", Variant::from(limit))])).await?;
+    entries.iter().map(entry_job).collect()
 }
 
 /// An entry of the history has a subset of a job's properties, under the same names but for its number.

@@ -55,7 +55,8 @@ pub fn run(format: Format, access: &Access, command: PackageCommand) -> Result<C
             }
             let source = absolute(&source, &here)?;
             let found = inspect(&config, &source).map_err(failed)?;
-            report(format, "package", &found, &inspection_text(&found))
+            let text = inspection_text(&found);
+            report(format, "package", &Inspected { package: found }, &text)
         }
         PackageCommand::Push { source, target } => {
             let source = absolute(&source, &here)?;
@@ -114,6 +115,12 @@ fn make_keys(format: Format, file: &Path, kind: KeyType) -> Result<Code, Failure
 struct Keys {
     private: String,
     public: String,
+}
+
+/// An inspection, whose own `kind` must not meet that of the envelope.
+#[derive(Debug, serde::Serialize)]
+struct Inspected {
+    package: Inspection,
 }
 
 fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {

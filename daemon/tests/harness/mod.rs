@@ -4,13 +4,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-
-use scomo_engine::sim::SimWorld;
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,11 +69,10 @@ impl Device {
         format!("unix:path={}/bus", self.path().display())
     }
 
-    /// The simulated device.
-    pub fn world(&self) -> SimWorld {
-        let state = self.path().join("state");
-        fs::create_dir_all(&state).unwrap();
-        SimWorld::at(state.join("world.json"))
+    /// What the simulated device is like, before anything runs on it: its JSON form, see `scomo_engine::sim::World`.
+    pub fn set_world(&self, world: &str) {
+        fs::create_dir_all(self.path().join("state")).unwrap();
+        fs::write(self.path().join("state/world.json"), world).unwrap();
     }
 
     /// The daemon's command line.
@@ -119,8 +116,7 @@ impl Device {
     /// Asks the daemon to end and waits for it.
     pub fn terminate(&mut self) -> ExitStatus {
         let mut daemon = self.daemon.take().expect("it runs");
-        let pid = nix::unistd::Pid::from_raw(daemon.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        signal(daemon.id(), "TERM");
         wait_for_end(&mut daemon)
     }
 
@@ -164,6 +160,20 @@ impl Drop for Device {
     }
 }
 
+/// Sends a signal, by its name.
+pub fn signal(pid: u32, name: &str) {
+    let (code, text) = run(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]));
+    assert_eq!(code, 0, "{text}");
+}
+
+/// A world in which the first fetch does nothing until it is cancelled.
+pub const HANGING_FETCH: &str = r#"{"faults":[{"step":"fetch","skip":0,"action":"hang"}]}"#;
+
+/// A world in which each of the four parts of a fetch takes so long.
+pub fn slow_world(pace: Duration) -> String {
+    format!(r#"{{"pace":{{"secs":0,"nanos":{}}}}}"#, pace.subsec_nanos())
+}
+
 /// Waits for a process to end by itself.
 pub fn wait_for_end(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
@@ -178,7 +188,7 @@ pub fn wait_for_end(child: &mut Child) -> ExitStatus {
 
 /// Whether the test can run; says so in the words that the test runner counts when it cannot.
 pub fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     if !root {
         eprintln!("SKIPPED: needs root: {test}");
     }
