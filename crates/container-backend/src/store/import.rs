@@ -140,6 +140,7 @@ impl Work<'_, '_> {
         if (self.hooks.cancelled)() {
             return Err(StoreError::Cancelled);
         }
+        self.session.learn_large()?;
         let source = (self.hooks.open)(index)
             .map_err(|source| StoreError::Open { layer: layer.digest.clone(), source })?;
         let (done, total) = (self.done, self.total);

@@ -168,7 +168,7 @@ impl Unpacker<'_> {
             archive.read(&mut self.scratch)?;
             return Ok(self.objects.put(meta, &self.scratch)?);
         }
-        let mut large = self.objects.start()?;
+        let mut large = self.objects.start(size)?;
         self.scratch.resize(BUFFER_BYTES, 0);
         loop {
             let filled = archive.read(&mut self.scratch)?;

@@ -4,9 +4,12 @@
 //! time, which is 0 on every object: a rebuilt image with the same content shares all its objects with the old one.
 //! Nothing here syncs; [`super::session`] says when an object may be trusted.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
@@ -21,6 +24,8 @@ use super::limits::BUFFER_BYTES;
 const DOMAIN: &[u8] = b"scomo object 1\0";
 /// Granularity at which zeros become holes: the block size of nearly every file system.
 const HOLE_BYTES: usize = 4096;
+/// Most objects that an incoming large file is compared with at its start.
+const CANDIDATES_MAX: usize = 8;
 /// Name of the temporary file for large objects. One is enough: one thread writes, under the lock.
 const TEMPORARY: &str = "object";
 
@@ -136,6 +141,9 @@ pub(super) fn name(meta: &Meta, size: u64, content: [u8; 32]) -> ObjectId {
 /// The folder of objects, open.
 #[derive(Debug)]
 pub(super) struct Objects {
+    /// Large objects by size. A file of the same size is compared with them while it comes in, and is written only
+    /// from the first difference on: a rebuilt image brings the same large files again and again.
+    pub large: BTreeMap<u64, Vec<ObjectId>>,
     path: PathBuf,
     folder: OwnedFd,
     temporaries: OwnedFd,
@@ -161,7 +169,7 @@ pub enum Damage {
 impl Objects {
     pub fn open(path: PathBuf, temporaries: &Path) -> Result<Self, StoreError> {
         let folder = open_folder(&path)?;
-        Ok(Self { path, folder, temporaries: open_folder(temporaries)? })
+        Ok(Self { large: BTreeMap::new(), path, folder, temporaries: open_folder(temporaries)? })
     }
 
     pub fn path(&self) -> &Path {
@@ -206,12 +214,18 @@ impl Objects {
         }
     }
 
-    /// Starts a file that is too large for memory.
-    pub fn start(&self) -> Result<Large<'_>, StoreError> {
-        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.temporaries, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(StoreError::io("create a temporary file for", &self.path))?;
-        Ok(Large { objects: self, file, hash: Sha256::new(), size: 0 })
+    /// Starts a file that is too large for memory and will have `size` bytes.
+    pub fn start(&self, size: u64) -> Result<Large<'_>, StoreError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut same = Vec::new();
+        for id in self.large.get(&size).into_iter().flatten().take(CANDIDATES_MAX) {
+            match rustix::fs::openat(&self.folder, id.path(), flags, Mode::empty()) {
+                Ok(file) => same.push(File::from(file)),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(StoreError::io("open", &self.path.join(id.path()))(error)),
+            }
+        }
+        Ok(Large { objects: self, same, copy: None, hash: Sha256::new(), size: 0, buffer: Vec::new() })
     }
 
     /// Compares an object with its name. `buffer` is scratch space.
@@ -220,7 +234,7 @@ impl Objects {
         let full = self.path.join(&path);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.folder, &path, flags, Mode::empty()) {
-            Ok(file) => std::fs::File::from(file),
+            Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(Some(Damage::Missing)),
             Err(Errno::LOOP) => return Ok(Some(Damage::Changed)),
             Err(error) => return Err(StoreError::io("open", &full)(error)),
@@ -255,58 +269,109 @@ impl Objects {
     }
 }
 
-/// A large object that is being written to a temporary file.
+/// A large file that comes in. Nothing is written while it is the same as an object that is there.
 #[derive(Debug)]
 pub(super) struct Large<'a> {
     objects: &'a Objects,
-    file: OwnedFd,
+    /// Objects that begin with all that came so far.
+    same: Vec<File>,
+    /// The temporary file, from the first difference on.
+    copy: Option<OwnedFd>,
     hash: Sha256,
     size: u64,
+    buffer: Vec<u8>,
 }
 
 impl Large<'_> {
     /// Appends. Blocks of zeros become holes where `data` lies on block boundaries.
     pub fn write(&mut self, data: &[u8]) -> Result<(), StoreError> {
-        self.hash.update(data);
-        let mut offset = self.size;
-        self.size += data.len() as u64;
-        let mut rest = data;
-        while !rest.is_empty() {
-            let zero = is_zero(rest.get(..HOLE_BYTES).unwrap_or(rest));
-            let run: usize =
-                rest.chunks(HOLE_BYTES).take_while(|block| is_zero(block) == zero).map(<[u8]>::len).sum();
-            let (now, later) = rest.split_at(run);
-            if !zero {
-                write_all(&self.file, now, offset)
-                    .map_err(StoreError::io("write an object in", &self.objects.path))?;
-            }
-            offset += run as u64;
-            rest = later;
-        }
-        Ok(())
+        let context = StoreError::io::<io::Error>("write an object in", &self.objects.path);
+        self.append(data).map_err(context)
     }
 
-    /// Gives the object its name, or deletes the file when the object is there already.
-    pub fn finish(self, meta: &Meta) -> Result<Put, StoreError> {
-        let id = name(meta, self.size, self.hash.finalize().into());
-        let path = id.path();
-        let objects = self.objects;
-        let place = || {
-            if rustix::fs::accessat(&objects.folder, &path, rustix::fs::Access::EXISTS, AtFlags::empty())
-                .is_ok()
-            {
-                rustix::fs::unlinkat(&objects.temporaries, TEMPORARY, AtFlags::empty())?;
-                return Ok(false);
+    fn append(&mut self, data: &[u8]) -> io::Result<()> {
+        self.hash.update(data);
+        let offset = self.size;
+        self.size += data.len() as u64;
+        let copy = match &self.copy {
+            Some(copy) => copy,
+            None => {
+                self.buffer.resize(data.len(), 0);
+                let buffer = &mut self.buffer;
+                let is_same =
+                    |file: &File| file.read_exact_at(buffer, offset).is_ok() && buffer.as_slice() == data;
+                if let Some(position) = self.same.iter().position(is_same) {
+                    // One is enough: objects of the same size with the same beginning are rare.
+                    self.same.swap(0, position);
+                    self.same.truncate(1);
+                    return Ok(());
+                }
+                let copy = self.begin_copy(offset)?;
+                self.copy.insert(copy)
             }
-            rustix::fs::ftruncate(&self.file, self.size)?;
-            meta.apply(&self.file)?;
-            objects.make_folder(&path)?;
-            rustix::fs::renameat(&objects.temporaries, TEMPORARY, &objects.folder, &path)?;
-            Ok(true)
         };
-        let new = place().map_err(StoreError::io::<Errno>("store", &objects.path.join(&path)))?;
+        write_sparse(copy, data, offset)
+    }
+
+    /// Makes the temporary file, with the first `length` bytes of what was the same so far.
+    fn begin_copy(&mut self, length: u64) -> io::Result<OwnedFd> {
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let copy = rustix::fs::openat(&self.objects.temporaries, TEMPORARY, flags, Mode::RUSR | Mode::WUSR)?;
+        let mut done = 0;
+        while let Some(file) = self.same.first().filter(|_| done < length) {
+            let part = usize::try_from(length - done).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+            self.buffer.resize(part, 0);
+            file.read_exact_at(&mut self.buffer, done)?;
+            write_sparse(&copy, &self.buffer, done)?;
+            done += part as u64;
+        }
+        self.same.clear();
+        Ok(copy)
+    }
+
+    /// Gives the object its name, or deletes the temporary file when the object is there already.
+    pub fn finish(mut self, meta: &Meta) -> Result<Put, StoreError> {
+        let id = name(meta, self.size, self.hash.finalize_reset().into());
+        let path = id.path();
+        let new = self.place(&path, meta).map_err(StoreError::io("store", &self.objects.path.join(&path)))?;
         Ok(Put { id, size: self.size, new })
     }
+
+    fn place(&mut self, path: &str, meta: &Meta) -> io::Result<bool> {
+        let objects = self.objects;
+        if rustix::fs::accessat(&objects.folder, path, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok() {
+            if self.copy.is_some() {
+                rustix::fs::unlinkat(&objects.temporaries, TEMPORARY, AtFlags::empty())?;
+            }
+            return Ok(false);
+        }
+        let copy = match self.copy.take() {
+            Some(copy) => copy,
+            // The same content with other metadata.
+            None => self.begin_copy(self.size)?,
+        };
+        rustix::fs::ftruncate(&copy, self.size)?;
+        meta.apply(&copy)?;
+        objects.make_folder(path)?;
+        rustix::fs::renameat(&objects.temporaries, TEMPORARY, &objects.folder, path)?;
+        Ok(true)
+    }
+}
+
+/// Writes what is not zero.
+fn write_sparse(file: &OwnedFd, data: &[u8], mut offset: u64) -> io::Result<()> {
+    let mut rest = data;
+    while !rest.is_empty() {
+        let zero = is_zero(rest.get(..HOLE_BYTES).unwrap_or(rest));
+        let run = rest.chunks(HOLE_BYTES).take_while(|block| is_zero(block) == zero).map(<[u8]>::len).sum();
+        let (now, later) = rest.split_at(run);
+        if !zero {
+            write_all(file, now, offset)?;
+        }
+        offset += run as u64;
+        rest = later;
+    }
+    Ok(())
 }
 
 fn is_zero(block: &[u8]) -> bool {
@@ -327,7 +392,7 @@ fn write_all(file: &OwnedFd, mut data: &[u8], mut offset: u64) -> Result<(), Err
     Ok(())
 }
 
-fn digest(mut file: std::fs::File, buffer: &mut Vec<u8>) -> io::Result<(u64, [u8; 32])> {
+fn digest(mut file: File, buffer: &mut Vec<u8>) -> io::Result<(u64, [u8; 32])> {
     buffer.resize(BUFFER_BYTES, 0);
     let mut hash = Sha256::new();
     let mut size = 0;
@@ -345,7 +410,7 @@ fn digest(mut file: std::fs::File, buffer: &mut Vec<u8>) -> io::Result<(u64, [u8
 }
 
 /// Metadata of a regular file; `None` for any other kind.
-fn read_meta(file: &std::fs::File) -> Result<Option<Meta>, Errno> {
+fn read_meta(file: &File) -> Result<Option<Meta>, Errno> {
     let stat = rustix::fs::fstat(file)?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return Ok(None);

@@ -34,6 +34,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::StoreError;
+use super::limits::SMALL_FILE_BYTES_MAX;
 use super::manifest::{self, Header, Kind, Reader};
 use super::object::{ObjectId, Objects, hex, open_folder};
 use super::tree::{Leaf, Node};
@@ -153,6 +154,39 @@ impl Session {
         let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
         manifest::write(file, &temporary, header, root)?;
         self.pending.push((temporary, path));
+        Ok(())
+    }
+
+    /// Learns which large objects there are, for the files that come in. Once is enough for a session.
+    pub fn learn_large(&mut self) -> Result<(), StoreError> {
+        if !self.objects.large.is_empty() {
+            return Ok(());
+        }
+        for name in names(&self.layout.trees())? {
+            let large = &mut self.objects.large;
+            let reader = Reader::open(self.layout.trees().join(std::ffi::OsStr::from_bytes(&name)));
+            let read = reader.and_then(|reader| {
+                reader
+                    .map(|reader| {
+                        reader.for_each(|record| {
+                            if let Kind::Leaf(Leaf::File { object, size }) = record.kind
+                                && size > SMALL_FILE_BYTES_MAX
+                            {
+                                let known = large.entry(size).or_default();
+                                if !known.contains(&object) {
+                                    known.push(object);
+                                }
+                            }
+                            Ok(())
+                        })
+                    })
+                    .transpose()
+            });
+            // What is learned only saves work, so a damaged manifest does no harm here.
+            if let Err(error) = read {
+                tracing::warn!(%error, "a manifest cannot be read");
+            }
+        }
         Ok(())
     }
 

@@ -219,3 +219,60 @@ fn a_file_with_too_many_links_is_copied() {
     let inode = |path: &std::path::Path| std::fs::metadata(path).unwrap().ino();
     assert_eq!(inode(&dest.join("a")) != inode(object), full);
 }
+
+#[test]
+fn a_large_file_that_is_there_is_not_written_again() {
+    if lacks_root("a_large_file_that_is_there_is_not_written_again") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let original: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let layer = |data: &[u8], mode: u32, marker: &str| {
+        Image::of([Tar::new().raw(b"large", data, |h| h.set_mode(mode)).file("marker", marker).end()])
+    };
+    let changed_at = |position: usize| {
+        let mut data = original.clone();
+        data[position] ^= 1;
+        data
+    };
+    fixture.import(&layer(&original, 0o644, "1")).unwrap();
+    let same = fixture.import(&layer(&original, 0o644, "2")).unwrap();
+    assert_eq!((same.bytes_new, same.bytes_reused), (1, 3_000_000));
+    // First and last byte, both sides of a buffer's end, other metadata: all must come out exact.
+    for (number, position) in (3..).zip([0, 1, 262_143, 262_144, 1_500_000, 2_999_999]) {
+        let data = changed_at(position);
+        let listed = fixture.list(&layer(&data, 0o644, &number.to_string()));
+        assert_eq!(listed[0], format!("large 644 '{}'", super::kit::digest(&data)), "{position}");
+    }
+    let listed = fixture.list(&layer(&original, 0o600, "0"));
+    assert_eq!(listed[0], format!("large 600 '{}'", super::kit::digest(&original)));
+    assert!(fixture.store.verify(&|| false).unwrap().is_clean());
+    assert_eq!(fixture.objects().len(), 9 + 8);
+    assert!(super::kit::files_below(&fixture.path("store/tmp")).is_empty());
+}
+
+/// Bytes that this thread's process wrote, as the kernel counts them, are not exact enough for a test; whether the
+/// temporary file was made can be seen from outside: a folder in its place makes every attempt fail.
+#[test]
+fn a_large_file_that_is_there_needs_no_temporary_file() {
+    if lacks_root("a_large_file_that_is_there_needs_no_temporary_file") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let data = vec![7_u8; 2_000_000];
+    let layer = |data: &[u8], marker: &str| {
+        Image::of([Tar::new().raw(b"large", data, |_| {}).file("m", marker).end()])
+    };
+    fixture.import(&layer(&data, "1")).unwrap();
+    let blocked = |image: &Image| {
+        let mut open = |index: usize| -> Result<Box<dyn std::io::Read + Send>, crate::store::BoxError> {
+            std::fs::create_dir_all(fixture.path("store/tmp/object")).unwrap();
+            Ok(Box::new(std::io::Cursor::new(image.blobs[index].clone())))
+        };
+        let result = fixture.import_with(image, &mut open, &|| false);
+        std::fs::remove_dir(fixture.path("store/tmp/object")).unwrap();
+        result
+    };
+    blocked(&layer(&data, "2")).unwrap();
+    assert!(blocked(&layer(&vec![8_u8; 2_000_000], "3")).is_err());
+}
