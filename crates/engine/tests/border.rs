@@ -11,12 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use scomo_core::command::{Caller, Command as Ask, Then};
 use scomo_core::effect::{Effect, EffectOk, Inventory};
-use scomo_core::failure::FailureKind;
-use scomo_core::id::{ComponentId, PackageId};
+use scomo_core::failure::{FailureKind, ResultCode};
+use scomo_core::id::{BootId, ComponentId, Millis, PackageId};
 use scomo_core::spec::{ComponentKind, Release};
 use scomo_engine::backend::{Backend, StepCx};
 use scomo_engine::conformance::{self, Harness, ProcessBackend, Sources};
+use scomo_engine::engine::{Engine, Options, Receipt, Refusal, View};
+use scomo_engine::process::ProcessRunner;
+use scomo_engine::runner::Runner;
 use scomo_engine::sim::{FaultAction, SimWorld, StepName, source};
 use scomo_engine::worker::{Answer, JOB_BYTES_MAX, Job, Line, PARENT_ENV, Request, WorkerCommand};
 use tempfile::TempDir;
@@ -312,6 +316,77 @@ fn a_worker_whose_parent_is_already_gone_does_nothing() {
     let _ = child.stdin.take().expect("stdin").write_all(&text);
     assert!(!child.wait().expect("wait").success());
     assert!(device.world().with(|w| w.calls.is_empty()));
+}
+
+/// The engine as the daemon runs it, over worker processes.
+fn engine(device: &Device) -> Engine {
+    let workers = ["os", "container"].map(|kind| {
+        let command = WorkerCommand { args: vec![kind.to_owned()], ..device.command() };
+        (if kind == "os" { ComponentKind::Os } else { ComponentKind::Container }, command)
+    });
+    let options = Options {
+        store: device.dir.path().join("state/facts.db"),
+        boot: BootId::new("boot").expect("id"),
+        clock: Arc::new(|| {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("clock");
+            Millis(u64::try_from(since.as_millis()).expect("fits"))
+        }),
+        publish: Box::new(|_| ()),
+    };
+    Engine::open(options, Arc::new(ProcessRunner::new(workers.into(), device.config()))).expect("open")
+}
+
+fn ask(engine: &Engine, source: &str) -> Result<Receipt, Refusal> {
+    let caller = Caller { uid: 0, name: "test".to_owned() };
+    let (id, source) = (PackageId::new("p").expect("id"), source.to_owned());
+    engine.submit(caller, None, Ask::FetchFrom { id, source, then: Then::Install })
+}
+
+fn at_rest(engine: &Engine) -> Arc<View> {
+    let rest = |view: &View| view.started && view.state.job.is_none() && view.running.is_empty();
+    until(|| rest(&engine.snapshot()));
+    engine.snapshot()
+}
+
+#[test]
+fn the_engine_updates_through_worker_processes_and_survives_its_own_end() {
+    let device = Device::new("web");
+    device.config();
+    let first = engine(&device);
+    ask(&first, "sim:p@1?db&web").expect("taken");
+    let view = at_rest(&first);
+    assert_eq!(view.state.history.back().map(|job| job.code), Some(ResultCode::SUCCESS));
+    // The engine ends in the middle of a fetch: its worker is killed, and the next engine goes on.
+    device.world().order(StepName::Fetch, 0, FaultAction::Hang);
+    ask(&first, "sim:p@2?db&web").expect("taken");
+    until(|| device.world().with(|w| w.faults.is_empty()));
+    first.shutdown();
+    let lock = File::open(device.dir.path().join("state/worker-container.lock")).expect("open");
+    assert!(lock.try_lock().is_ok(), "a worker outlived the engine");
+    drop(lock);
+    drop(first);
+    let second = engine(&device);
+    let view = at_rest(&second);
+    assert_eq!(view.state.history.back().map(|job| job.code), Some(ResultCode::SUCCESS));
+    let web = &view.state.components[&ComponentId::new("web").expect("id")];
+    assert_eq!(web.release.spec.version, "2");
+    assert_eq!(device.world().running(&web.release.spec.id), Some(web.release.id.clone()));
+    assert_eq!(second.logs(&web.release.spec.id, 1).expect("logs"), "web 2 is ready\n");
+    // What is unhealthy goes back by itself.
+    ask(&second, "sim:p@3?db&web=unhealthy").expect("taken");
+    let view = at_rest(&second);
+    assert_eq!(view.state.history.back().map(|job| job.code), Some(ResultCode::ROLLED_BACK_UNHEALTHY));
+    assert_eq!(device.world().running(&web.release.spec.id), Some(web.release.id.clone()));
+    second.shutdown();
+}
+
+#[test]
+fn a_kind_without_a_worker_is_refused_with_a_hint() {
+    let device = Device::new("web");
+    let runner = ProcessRunner::new([].into(), device.config());
+    let failure = runner.observe(ComponentKind::Files).expect_err("no worker");
+    assert_eq!(failure.kind, FailureKind::Unsupported);
+    assert!(failure.detail.contains("configure a worker"), "{}", failure.detail);
 }
 
 /// Waits for a condition; a test that waits longer than [`DEADLINE`] has failed.

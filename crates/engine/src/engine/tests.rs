@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod crash;
+mod golden;
 mod lab;
 mod random;
 mod trouble;

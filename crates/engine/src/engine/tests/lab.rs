@@ -249,10 +249,15 @@ impl Lab {
     pub fn restart(&mut self, life: Life, reboot: bool, cut_at: u64) -> Life {
         life.die();
         if reboot {
-            self.boots += 1;
-            self.world.reboot();
+            self.boot();
         }
         self.start(cut_at)
+    }
+
+    /// Boots the device; no engine may run.
+    pub fn boot(&mut self) {
+        self.boots += 1;
+        self.world.reboot();
     }
 
     pub fn request(&mut self) -> RequestId {
