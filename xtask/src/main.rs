@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod systemd;
 mod test;
 mod tidy;
 
@@ -16,6 +17,8 @@ enum Task {
     Test(test::Options),
     /// Measure time, memory, disk and writes beside podman (as root)
     Bench(bench::Options),
+    /// Try the product under a real systemd in a virtual machine, with a power cut (as root)
+    Systemd,
     /// Check the rules for the repository itself; `cargo test` does it too
     Tidy,
 }
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Systemd => systemd::run(),
         Task::Tidy => tidy::run(),
     };
     match result {

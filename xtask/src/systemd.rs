@@ -123,7 +123,7 @@ fn install_trial(root: &Path, work: &Path) -> Result<()> {
         let source = format!("oci:{}:web", text(&layout)?);
         let more = json!({"health": {"windowS": window}, "run": {"restart": "always"}});
         let recipe = Recipe::new("shop", version).container("web", &source, &more);
-        recipe.build(&packages.join(format!("v{version}")))?.sign(&key.private)?;
+        recipe.build(&packages.join(format!("v{version}")))?.sign(&key)?;
     }
     Ok(())
 }
