@@ -86,18 +86,27 @@ impl Remote {
         dict.insert_value("update-frequency", &PROGRESS_MS.to_variant());
         let agent = concat!("scomo/", env!("CARGO_PKG_VERSION"));
         dict.insert_value("append-user-agent", &agent.to_variant());
-        let progress = ostree::AsyncProgress::new();
-        let reporter = (cx.clone(), Mutex::new(0));
-        progress.connect_changed(move |progress| report(progress, &reporter.0, &reporter.1));
-        let result = cancellable(cx, |cancellable| {
-            self.repo.pull_with_options(REMOTE, &dict.end(), Some(&progress), Some(cancellable))
-        });
-        let moved = progress.uint64("bytes-transferred");
+        // A main loop of its own: that of the process may be run by another thread.
+        let pulled = glib::MainContext::new().with_thread_default(|| self.pull_here(&dict.end(), cx));
+        let (result, moved) = pulled.map_err(|e| OsError::Broken(format!("no main loop for a pull: {e}")))?;
         match result {
             Ok(()) => Ok(moved),
             Err(_) if cx.cancelled() => Err(OsError::Cancelled),
             Err(source) => Err(OsError::Pull { what: what.to_owned(), url: self.url.clone(), source }),
         }
+    }
+
+    fn pull_here(&self, options: &glib::Variant, cx: &StepCx) -> (Result<(), glib::Error>, u64) {
+        let progress = ostree::AsyncProgress::new();
+        let (reporter, most) = (cx.clone(), Mutex::new(0));
+        progress.connect_changed(move |progress| report(progress, &reporter, &most));
+        let result = cancellable(cx, |cancellable| {
+            self.repo.pull_with_options(REMOTE, options, Some(&progress), Some(cancellable))
+        });
+        // It must not be dropped while a report is waiting in the main loop.
+        progress.finish();
+        let moved = progress.uint64("bytes-transferred");
+        (result, moved)
     }
 }
 
