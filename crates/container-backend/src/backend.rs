@@ -110,13 +110,13 @@ impl ContainerBackend {
             match host.await_start(&name, cx)? {
                 Status::Kept(run) | Status::Ended(run) if run.release == release.id => return Ok(()),
                 Status::Absent => {}
-                Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(&name, component, cx)?,
+                Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(&name, cx)?,
             }
             match host.start(&name, &plan, cx)? {
                 Started::Yes => return Ok(()),
                 Started::Busy => {}
                 Started::No { message, by_package } => {
-                    host.stop(&name, component, cx)?;
+                    host.stop(&name, cx)?;
                     let component = component.clone();
                     return Err(Error::Start { component, message, by_package });
                 }
@@ -130,7 +130,7 @@ impl ContainerBackend {
         let name = escape(component);
         match host.status(&name)? {
             Status::Absent => Ok(()),
-            Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(&name, component, cx),
+            Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(&name, cx),
         }
     }
 
@@ -156,7 +156,7 @@ impl ContainerBackend {
         let host = self.host()?;
         let kept: BTreeSet<&str> = keep.iter().map(|release| release_name(&release.id)).collect();
         for name in host.names()? {
-            self.stop_unless_kept(&host, &name, keep, cx)?;
+            Self::stop_unless_kept(&host, &name, keep, cx)?;
         }
         self.remove_releases(&kept)?;
         let running: BTreeSet<String> = host.names()?.into_iter().collect();
@@ -175,16 +175,11 @@ impl ContainerBackend {
     }
 
     /// What runs although nothing asks for it is stopped.
-    fn stop_unless_kept(&self, host: &Host, name: &str, keep: &[Release], cx: &StepCx) -> Result<(), Error> {
-        let place = self.places.component(name);
+    fn stop_unless_kept(host: &Host, name: &str, keep: &[Release], cx: &StepCx) -> Result<(), Error> {
         match host.status(name)? {
             Status::Absent => Ok(()),
-            Status::Stale => host.purge(name),
             Status::Kept(run) | Status::Ended(run) if keep.iter().any(|r| r.id == run.release) => Ok(()),
-            Status::Kept(_) | Status::Ended(_) => match Plan::read(&place)? {
-                Some(plan) => host.stop(name, &plan.release.spec.id, cx),
-                None => host.purge(name),
-            },
+            Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(name, cx),
         }
     }
 
@@ -193,7 +188,7 @@ impl ContainerBackend {
         let mut doomed = Vec::new();
         for name in files::names_in(&folder)? {
             if kept.contains(name.as_str()) {
-                self.remove_leftovers(&folder.join(name))?;
+                Self::remove_leftovers(&folder.join(name))?;
             } else {
                 doomed.push(folder.join(format!(".gone-{}", name.trim_start_matches(".gone-"))));
                 // Renamed first: a power cut in the middle must not leave a release that looks staged.
@@ -211,7 +206,7 @@ impl ContainerBackend {
     }
 
     /// What a killed stage left in a release that is kept.
-    fn remove_leftovers(&self, release: &Path) -> Result<(), Error> {
+    fn remove_leftovers(release: &Path) -> Result<(), Error> {
         for name in files::names_in(release)?.into_iter().filter(|name| name.starts_with('.')) {
             let path = release.join(name);
             if path.is_dir() { files::remove_tree(&path)? } else { files::remove_file(&path)? }
@@ -249,7 +244,7 @@ impl ContainerBackend {
             match host.status(&name)? {
                 // What ended as its policy wants has been run: a restart of the daemon must not run it again.
                 Status::Kept(run) | Status::Ended(run) => running.push(run.release),
-                Status::Stale => host.purge(&name)?,
+                Status::Stale => host.stop(&name, &StepCx::detached())?,
                 Status::Absent => {}
             }
         }

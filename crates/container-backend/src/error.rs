@@ -104,7 +104,7 @@ pub enum Error {
     },
     /// A container does not end.
     #[error("component '{0}' does not stop, not even when it is killed; restart the device")]
-    Stuck(ComponentId),
+    Stuck(String),
     /// The limits that the component asks for cannot be had.
     #[error("resource limits cannot be set: {0}; mount the control groups, or remove the limits")]
     NoLimits(String),

@@ -3,14 +3,21 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
+use nix::unistd::{AccessFlags, Pid, access};
 use scomo_core::spec::Resources;
 
 use super::blueprint::has_limits;
 use crate::error::Error;
 
+/// How long killed processes may take to leave their group.
+const SWEEP_WAIT: Duration = Duration::from_secs(10);
+/// How often they are looked for.
+const SWEEP_CHECK: Duration = Duration::from_millis(5);
 const ROOT: &str = "/sys/fs/cgroup";
 /// `CGROUP_SUPER_MAGIC`, which the library does not have.
 const CGROUP1: FsType = FsType(0x0027_e0eb);
@@ -54,15 +61,43 @@ fn usable(group: &str, resources: &Resources) -> Result<(), String> {
         return unified(root, group, resources);
     }
     // Version 1: the OCI runtime makes a group in every hierarchy that is mounted.
-    let entries = fs::read_dir(root).map_err(|e| format!("cannot list {ROOT}: {e}"))?;
-    let hierarchies: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| kind(path) == Some(CGROUP1)).collect();
+    let hierarchies = hierarchies().map_err(|e| format!("cannot list {ROOT}: {e}"))?;
     for needed in needed(resources).iter().chain(&["devices"]) {
         if !hierarchies.iter().any(|path| path.ends_with(needed)) {
             return Err(format!("there is no control group hierarchy '{needed}'"));
         }
     }
     hierarchies.iter().try_for_each(|hierarchy| create(&hierarchy.join(group)))
+}
+
+/// Ends every process that is left in the groups of a component, and removes the groups; the parent too, when it was
+/// the last one. Whatever the OCI runtime forgot: a process in these groups is the component's.
+pub(crate) fn sweep(group: &str, name: &str) {
+    let mut roots = vec![PathBuf::from(ROOT)];
+    roots.extend(hierarchies().unwrap_or_default());
+    for parent in roots.into_iter().map(|root| root.join(group)) {
+        let own = parent.join(name);
+        let deadline = Instant::now() + SWEEP_WAIT;
+        // Refused as long as there are processes in it.
+        while fs::remove_dir(&own).is_err_and(|e| e.kind() == io::ErrorKind::ResourceBusy) {
+            if Instant::now() >= deadline {
+                tracing::warn!("the control group {} cannot be emptied", own.display());
+                break;
+            }
+            for pid in fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default().lines() {
+                if let Some(pid) = pid.parse::<i32>().ok().filter(|pid| *pid > 1) {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+            std::thread::sleep(SWEEP_CHECK);
+        }
+        let _ = fs::remove_dir(parent);
+    }
+}
+
+fn hierarchies() -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(ROOT)?.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| kind(path) == Some(CGROUP1)).collect())
 }
 
 fn unified(root: &Path, group: &str, resources: &Resources) -> Result<(), String> {
@@ -81,7 +116,8 @@ fn create(path: &Path) -> Result<(), String> {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
             Err(format!("cannot create {}: {e}", path.display()))
         }
-        _ => Ok(()),
+        // It may be there from before and the file system read-only by now.
+        _ => access(path, AccessFlags::W_OK).map_err(|e| format!("cannot write to {}: {e}", path.display())),
     }
 }
 

@@ -6,17 +6,21 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
+use rustix::process::{PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Manager, hide_hybrid};
@@ -109,12 +113,14 @@ impl Crun {
         if status.success() { Ok(()) } else { Err(Error::tool("sending a signal", answer)) }
     }
 
-    /// Ends a container with all its processes and forgets it. It need not be there.
+    /// Ends a container with all its processes and forgets it. It need not be there. Waits until its main process,
+    /// and with it its PID namespace, is gone: the OCI runtime only sends the signal.
     pub(crate) fn delete(&self, container: &str, namespace: Namespace) -> Result<(), Error> {
         let state = self.state.join(container);
         if !state.exists() {
             return Ok(());
         }
+        let main = self.main_process(container, namespace)?;
         let mut command = self.command(namespace, &["delete", "--force", container]);
         let (status, answer) = call(&mut command)?;
         if state.exists() {
@@ -123,11 +129,51 @@ impl Crun {
             tracing::warn!("what is left of container {container} is removed ({status}: {answer})");
             super::files::remove_tree(&state)?;
         }
-        Ok(())
+        main.map_or(Ok(()), |main| await_end(&main, container))
+    }
+
+    /// A handle on the main process of a container that has one.
+    fn main_process(&self, container: &str, namespace: Namespace) -> Result<Option<OwnedFd>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            pid: i32,
+            status: String,
+        }
+        let what = "asking the container runtime";
+        let output = self
+            .command(namespace, &["state", container])
+            .stderr(Stdio::null())
+            .output()
+            .map_err(|e| Error::tool(what, e.to_string()))?;
+        let Ok(answer) = serde_json::from_slice::<Answer>(&output.stdout) else { return Ok(None) };
+        let pid = rustix::process::Pid::from_raw(answer.pid).filter(|_| answer.status != "stopped");
+        let Some(pid) = pid else { return Ok(None) };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => Ok(Some(handle)),
+            Err(rustix::io::Errno::SRCH) => Ok(None),
+            Err(error) => Err(Error::tool(what, error.to_string())),
+        }
     }
 
     fn is_crun(&self) -> bool {
         self.program.file_name().is_some_and(|name| name.to_string_lossy().contains("crun"))
+    }
+}
+
+/// Waits until a killed process is gone.
+fn await_end(process: &OwnedFd, container: &str) -> Result<(), Error> {
+    let deadline = Instant::now() + CALL_WAIT;
+    loop {
+        // Readable when it has ended.
+        let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, patience) {
+            Ok(0) => return Err(Error::Stuck(container.to_owned())),
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(Error::tool("waiting for the end of a container", error.to_string())),
+        }
     }
 }
 
@@ -185,6 +231,14 @@ pub(crate) fn errors(log: &Path) -> Option<String> {
     (!errors.is_empty()).then(|| super::blueprint::shorten(&errors.join("; ")))
 }
 
+/// What crun says on the container's own output when the kernel refuses to execute the program: by then its log is out
+/// of reach. A program that prints the same and ends before it was seen running is taken for one that did not start.
+pub(crate) fn exec_error(last_line: &str) -> Option<String> {
+    let (_, rest) = last_line.split_once("\"msg\":\"").unwrap_or(("", last_line));
+    let message = rest.split_once("\",\"").map_or(rest, |(message, _)| message);
+    message.starts_with("exec container process").then(|| message.to_owned())
+}
+
 /// Becomes the OCI runtime; returns only when that fails. `args` are those after [`EXEC_RUNTIME`].
 ///
 /// Signals that the caller blocks must not stay blocked for what it starts, a runtime must not go on when the
@@ -220,4 +274,52 @@ pub(crate) fn enter_namespace() -> io::Result<()> {
     // Not private: what the host unmounts must go here too, or it stays busy.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)?;
     hide_hybrid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_program_is_recognised() {
+        let line = r#"{"msg":"exec container process `/x`: Exec format error","level":"error","time":"t"}"#;
+        let message = "exec container process `/x`: Exec format error";
+        assert_eq!(exec_error(line).as_deref(), Some(message));
+        assert_eq!(exec_error(message).as_deref(), Some(message));
+        assert_eq!(exec_error("hello"), None);
+        assert_eq!(exec_error(r#"{"msg":"hello"}"#), None);
+    }
+
+    #[test]
+    fn only_executables_are_found() {
+        assert!(find(Path::new("sh")).is_ok());
+        assert!(find(Path::new("/bin/sh")).is_ok());
+        for program in ["no-such-program", "/etc/passwd", "/etc", "/bin/no-such-program"] {
+            assert!(matches!(find(Path::new(program)), Err(Error::NoRuntime(_))), "{program}");
+        }
+    }
+
+    #[test]
+    fn errors_are_taken_from_a_log() {
+        let folder = tempfile::tempdir().expect("folder");
+        let log = folder.path().join("log");
+        assert_eq!(errors(&log), None);
+        fs::write(
+            &log,
+            "{\"level\":\"warning\",\"msg\":\"a\"}\nnoise\n{\"level\":\"error\",\"msg\":\"b\"}\n",
+        )
+        .expect("log");
+        assert_eq!(errors(&log).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_call_that_hangs_is_ended() {
+        let mut command = Command::new("sleep");
+        command.arg("1000");
+        let error = call_within(&mut command, Duration::from_millis(50)).expect_err("too long");
+        assert!(error.to_string().contains("no end"), "{error}");
+        let (status, answer) =
+            call(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"])).expect("a call");
+        assert_eq!((status.code(), answer.as_str()), (Some(3), "two"));
+    }
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use scomo_core::id::{ComponentId, ReleaseId};
+use scomo_core::id::ReleaseId;
 use scomo_engine::backend::StepCx;
 
 use super::crun::{Crun, Namespace};
 use super::places::{ComponentPlace, Places};
 use super::state::{Lock, Phase, Plan, State, stop_timeout};
-use super::{files, own, systemd};
+use super::{cgroup, files, own, systemd};
 use crate::config::Supervisor;
 use crate::error::Error;
 
@@ -34,7 +34,7 @@ pub(crate) enum Status {
     Kept(Run),
     /// It ended by itself and its restart policy leaves it so.
     Ended(Run),
-    /// Whoever kept it running is gone without cleaning up, or gave up.
+    /// Whoever kept it running is gone without cleaning up, or gave up, or what it wrote is damaged.
     Stale,
 }
 
@@ -96,10 +96,12 @@ impl Host {
             Kind::Own => Lock::is_held(&place)?,
             Kind::Systemd => Lock::is_held(&place)? || systemd::is_active(&self.unit(name))?,
         };
-        let state = read_state(&place)?;
-        let plan = if kept { Plan::read(&place).unwrap_or(None) } else { None };
+        let (state, plan) = match (State::read(&place), Plan::read(&place)) {
+            (Err(Error::Damaged { .. }), _) | (_, Err(Error::Damaged { .. })) => return Ok(Status::Stale),
+            (state, plan) => (state?, plan?),
+        };
         Ok(match (kept, state, plan) {
-            (true, Some(state), _) => Status::Kept(run(state)),
+            (true, Some(state), Some(_)) => Status::Kept(run(state)),
             // It has not written anything yet.
             (true, None, Some(plan)) => Status::Kept(Run {
                 release: plan.release.id,
@@ -107,7 +109,7 @@ impl Host {
                 starts: 0,
                 last_end: None,
             }),
-            (false, Some(state), _) if state.phase == Phase::Ended => Status::Ended(run(state)),
+            (false, Some(state), Some(_)) if state.phase == Phase::Ended => Status::Ended(run(state)),
             _ => Status::Stale,
         })
     }
@@ -138,7 +140,7 @@ impl Host {
     }
 
     /// Stops whatever runs of a component and waits until it is gone; also sets right what was left half-way.
-    pub(crate) fn stop(&self, name: &str, component: &ComponentId, cx: &StepCx) -> Result<(), Error> {
+    pub(crate) fn stop(&self, name: &str, cx: &StepCx) -> Result<(), Error> {
         let place = self.places.component(name);
         let patience = match Plan::read(&place) {
             Ok(Some(plan)) => stop_timeout(&plan.release),
@@ -148,7 +150,7 @@ impl Host {
             Kind::Systemd => systemd::stop(&self.unit(name), patience.saturating_add(STOP_GRACE))?,
             Kind::Own => {}
         }
-        self.end_holder(&place, component, patience.saturating_add(STOP_GRACE), cx)?;
+        self.end_holder(&place, name, patience.saturating_add(STOP_GRACE), cx)?;
         self.purge(name)
     }
 
@@ -156,7 +158,7 @@ impl Host {
     fn end_holder(
         &self,
         place: &ComponentPlace,
-        component: &ComponentId,
+        name: &str,
         patience: Duration,
         cx: &StepCx,
     ) -> Result<(), Error> {
@@ -164,7 +166,7 @@ impl Host {
         let mut asked = false;
         while Lock::is_held(place)? {
             if Instant::now() >= gentle_until {
-                return self.kill_holder(place, component);
+                return self.kill_holder(place, name);
             }
             if !asked && let Some(holder) = own::Holder::find(place)? {
                 holder.signal(rustix::process::Signal::TERM)?;
@@ -175,12 +177,12 @@ impl Host {
         Ok(())
     }
 
-    fn kill_holder(&self, place: &ComponentPlace, component: &ComponentId) -> Result<(), Error> {
-        tracing::warn!("the supervisor of '{component}' does not end; it is killed");
+    fn kill_holder(&self, place: &ComponentPlace, name: &str) -> Result<(), Error> {
+        tracing::warn!("the supervisor of '{name}' does not end; it is killed");
         let until = Instant::now() + KILL_WAIT;
         while Lock::is_held(place)? {
             if Instant::now() >= until {
-                return Err(Error::Stuck(component.clone()));
+                return Err(Error::Stuck(name.to_owned()));
             }
             if let Some(holder) = own::Holder::find(place)? {
                 holder.signal(rustix::process::Signal::KILL)?;
@@ -191,10 +193,11 @@ impl Host {
     }
 
     /// Removes what is left of a component that nobody keeps running, its container first.
-    pub(crate) fn purge(&self, name: &str) -> Result<(), Error> {
+    fn purge(&self, name: &str) -> Result<(), Error> {
         self.crun.delete(name, Namespace::Own)?;
+        cgroup::sweep(&self.places.instance(), name);
         let place = self.places.component(name);
-        // The plan last of the files: as long as it is there, somebody looks after the rest.
+        // The component's folder last: as long as it is there, somebody looks after the rest.
         files::remove_tree(&self.places.scratch().join(name))?;
         files::remove_tree(place.folder())
     }
@@ -216,14 +219,6 @@ pub(crate) fn pause(cx: &StepCx) -> Result<(), Error> {
     }
     std::thread::sleep(CHECK);
     Ok(())
-}
-
-/// A damaged state is none: it is volatile, and who reads it does not wait for it to become better.
-fn read_state(place: &ComponentPlace) -> Result<Option<State>, Error> {
-    match State::read(place) {
-        Err(Error::Damaged { .. }) => Ok(None),
-        other => other,
-    }
 }
 
 fn run(state: State) -> Run {

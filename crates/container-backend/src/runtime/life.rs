@@ -20,7 +20,7 @@ use super::blueprint::Blueprint;
 use super::crun::{self, Namespace};
 use super::log::Log;
 use super::places::ComponentPlace;
-use super::state::{Plan, stop_timeout};
+use super::state::{Lock, Plan, stop_timeout};
 use super::{cgroup, files, prepare};
 use crate::error::{Context, Error};
 
@@ -91,6 +91,7 @@ pub(crate) struct Life<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) place: &'a ComponentPlace,
     pub(crate) signals: &'a Signals,
+    pub(crate) lock: &'a Lock,
     /// Where the output goes; `None`: where our own goes.
     pub(crate) log: Option<&'a mut Log>,
     /// Called with the main process once it runs, and when stopping begins.
@@ -183,7 +184,8 @@ impl Life<'_> {
             self.signals
                 .wait(body.output.as_ref(), check.min(due))
                 .context("wait for the container of", place)?;
-            if self.signals.take().context("read signals for", place)? && !self.stopping {
+            let told = self.signals.take().context("read signals for", place)?;
+            if (told || !self.lock.is_current()) && !self.stopping {
                 self.stopping = true;
                 self.stop(body);
             }
@@ -243,13 +245,11 @@ impl Life<'_> {
 
     fn judge(&mut self, status: ExitStatus, running: bool) -> End {
         let code = status.code().or_else(|| status.signal().map(|n| n.saturating_add(128))).unwrap_or(-1);
-        if running {
+        if running || self.stopping {
             return End::Exited(code);
         }
-        if self.stopping {
-            return End::Exited(code);
-        }
-        match crun::errors(&self.place.runtime_log()) {
+        let said = self.log.as_ref().map(|log| log.last_line()).unwrap_or_default();
+        match crun::errors(&self.place.runtime_log()).or_else(|| crun::exec_error(&said)) {
             Some(message) => {
                 let by_package = is_about_the_program(&message);
                 End::NotStarted { message, by_package }

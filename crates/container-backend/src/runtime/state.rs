@@ -3,10 +3,10 @@
 //! The lock is one of an open file description: it goes with the process however it ends, children do not inherit
 //! it, and others can ask for it without taking it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -36,13 +36,13 @@ pub(crate) struct Plan {
     /// Parent control group of all our components; `None`: somebody else limits the component.
     pub(crate) group: Option<String>,
     /// The checkout.
-    pub(crate) rootfs: std::path::PathBuf,
+    pub(crate) rootfs: PathBuf,
     /// The component's scratch folder.
-    pub(crate) scratch: std::path::PathBuf,
+    pub(crate) scratch: PathBuf,
     /// The component's volumes.
-    pub(crate) volumes: std::path::PathBuf,
+    pub(crate) volumes: PathBuf,
     /// The component's log; `None`: somebody else keeps the output.
-    pub(crate) log: Option<std::path::PathBuf>,
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// What became of a plan.
@@ -127,12 +127,15 @@ impl Plan {
 
 fn boot_id() -> Result<String, Error> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
-    std::fs::read_to_string(path).map(|id| id.trim().to_owned()).context("read", path)
+    fs::read_to_string(path).map(|id| id.trim().to_owned()).context("read", path)
 }
 
 /// A held lock.
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code, reason = "held, not used")] File);
+pub(crate) struct Lock {
+    file: File,
+    path: PathBuf,
+}
 
 impl Lock {
     /// Takes the lock and writes the caller's process number into the file; `None`: somebody else has it.
@@ -153,7 +156,14 @@ impl Lock {
         // Fixed length: a reader in between sees an old number or the new one, and looks at the lock after it.
         let text = format!("{:>10}\n", std::process::id());
         file.write_all(text.as_bytes()).context("write", &path)?;
-        Ok(Some(Self(file)))
+        Ok(Some(Self { file, path }))
+    }
+
+    /// Whether others can still find it. When somebody removed the folder, nobody can ever stop its holder.
+    pub(crate) fn is_current(&self) -> bool {
+        let own = self.file.metadata().map(|m| (m.dev(), m.ino()));
+        let found = fs::metadata(&self.path).map(|m| (m.dev(), m.ino()));
+        matches!((own, found), (Ok(own), Ok(found)) if own == found)
     }
 
     /// Whether somebody holds it.
@@ -202,6 +212,10 @@ mod tests {
         assert!(Lock::take(&place).expect("take again").is_none());
         let own = i32::try_from(std::process::id()).expect("pid");
         assert_eq!(Lock::holder(&place).expect("read"), Some(own));
+        assert!(lock.is_current());
+        fs::rename(place.lock(), folder.path().join("away")).expect("rename");
+        assert!(!lock.is_current());
+        fs::rename(folder.path().join("away"), place.lock()).expect("rename");
         drop(lock);
         assert!(!Lock::is_held(&place).expect("look"));
         assert!(Lock::take(&place).expect("take").is_some());

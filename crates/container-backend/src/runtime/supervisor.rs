@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ use crate::error::{Context, Error};
 pub(crate) const SUPERVISE: &str = "supervise";
 /// First argument of our program when it starts a supervisor and ends.
 pub(crate) const DETACH: &str = "supervise-detached";
+/// What the process is called in lists of processes.
+const NAME: &str = "scomo-worker-container";
 /// Pause before the first restart; doubled each time.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 /// Longest pause: a device that is back after a minute is well served.
@@ -47,6 +50,7 @@ pub(crate) enum Word {
 /// Starts a supervisor in the background and ends: it becomes a child of the first process of the system.
 pub(crate) fn detach(folder: &Path, token: &str) -> io::Result<()> {
     Command::new("/proc/self/exe")
+        .arg0(NAME)
         .arg(SUPERVISE)
         .arg(folder)
         .arg(token)
@@ -61,7 +65,7 @@ pub(crate) fn run(folder: PathBuf, token: &str) -> Result<(), Error> {
     let place = ComponentPlace::at(folder);
     become_independent(place.folder())?;
     let signals = Signals::block().context("watch signals for", place.folder())?;
-    let Some(_lock) = Lock::take(&place)? else {
+    let Some(lock) = Lock::take(&place)? else {
         say(&Word::Busy);
         return Ok(());
     };
@@ -70,7 +74,8 @@ pub(crate) fn run(folder: PathBuf, token: &str) -> Result<(), Error> {
         say(&Word::Busy);
         return Ok(());
     };
-    let result = Supervisor::new(&plan, &place, &signals).and_then(|mut supervisor| supervisor.supervise());
+    let result =
+        Supervisor::new(&plan, &place, &signals, &lock).and_then(|mut supervisor| supervisor.supervise());
     if let Err(error) = &result {
         say(&Word::Failed { message: scomo_engine::backend::chain(error), by_package: false });
     }
@@ -81,19 +86,25 @@ struct Supervisor<'a> {
     plan: &'a Plan,
     place: &'a ComponentPlace,
     signals: &'a Signals,
+    lock: &'a Lock,
     log: Log,
     state: State,
     stopping: bool,
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(plan: &'a Plan, place: &'a ComponentPlace, signals: &'a Signals) -> Result<Self, Error> {
+    fn new(
+        plan: &'a Plan,
+        place: &'a ComponentPlace,
+        signals: &'a Signals,
+        lock: &'a Lock,
+    ) -> Result<Self, Error> {
         let path = plan.log.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
         let log = Log::open(&path)?;
         enter_namespace().context("make a mount namespace for", place.folder())?;
         let state = State::new(&plan.release.id)?;
         state.write(place)?;
-        Ok(Self { plan, place, signals, log, state, stopping: false })
+        Ok(Self { plan, place, signals, lock, log, state, stopping: false })
     }
 
     fn supervise(&mut self) -> Result<(), Error> {
@@ -135,7 +146,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn live(&mut self) -> Result<End, Error> {
-        let Self { plan, place, signals, log, state, stopping } = self;
+        let Self { plan, place, signals, lock, log, state, stopping } = self;
         let mut on_change = |change| {
             match change {
                 Change::Running(pid) => {
@@ -152,8 +163,15 @@ impl<'a> Supervisor<'a> {
                 }
             };
         };
-        let mut life =
-            Life { plan, place, signals, log: Some(log), on_change: &mut on_change, stopping: *stopping };
+        let mut life = Life {
+            plan,
+            place,
+            signals,
+            lock,
+            log: Some(log),
+            on_change: &mut on_change,
+            stopping: *stopping,
+        };
         let end = life.live();
         *stopping = life.stopping;
         end
@@ -177,6 +195,9 @@ impl<'a> Supervisor<'a> {
         let until = Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(Instant::now());
+            if !self.lock.is_current() {
+                return Ok(true);
+            }
             if left.is_zero() {
                 return Ok(false);
             }

@@ -14,7 +14,7 @@ use crate::error::{Context, Error};
 pub(crate) fn run(folder: PathBuf, token: &str) -> Result<u8, Error> {
     let place = ComponentPlace::at(folder);
     let signals = Signals::block().context("watch signals for", place.folder())?;
-    let (Some(_lock), Some(plan)) = (Lock::take(&place)?, Plan::read(&place)?) else {
+    let (Some(lock), Some(plan)) = (Lock::take(&place)?, Plan::read(&place)?) else {
         return Ok(NOT_STARTED);
     };
     if plan.token != token {
@@ -27,7 +27,7 @@ pub(crate) fn run(folder: PathBuf, token: &str) -> Result<u8, Error> {
         _ => State::new(&plan.release.id)?,
     };
     state.write(&place)?;
-    let (end, stopping) = live(&plan, &place, &signals, &mut state)?;
+    let (end, stopping) = live(&plan, &place, &signals, &lock, &mut state)?;
     state.pid = None;
     state.last_end = Some(describe(&end));
     let status = match &end {
@@ -58,6 +58,7 @@ fn live(
     plan: &Plan,
     place: &ComponentPlace,
     signals: &Signals,
+    lock: &Lock,
     state: &mut State,
 ) -> Result<(End, bool), Error> {
     let mut on_change = |change| {
@@ -79,7 +80,7 @@ fn live(
             }
         };
     };
-    let mut life = Life { plan, place, signals, log: None, on_change: &mut on_change, stopping: false };
+    let mut life = Life { plan, place, signals, lock, log: None, on_change: &mut on_change, stopping: false };
     let end = life.live()?;
     Ok((end, life.stopping))
 }
