@@ -167,6 +167,13 @@ impl Store {
         checkout::checkout(&self.layout, image, dest)
     }
 
+    /// Deletes the checkout `dest`, and what an unfinished [`Self::checkout`] or deletion of it left. One that is not
+    /// there is success. Deleting it in any other way can leave half of it under its name after a power cut, which
+    /// the next checkout would take for a whole one.
+    pub fn remove_checkout(dest: &Path) -> Result<(), StoreError> {
+        checkout::discard(dest)
+    }
+
     /// Where a checkout to `dest` is built; what stands there is a leftover unless a checkout runs.
     #[must_use]
     pub fn checkout_temporary(dest: &Path) -> PathBuf {

@@ -177,6 +177,10 @@ fn checkout_is_idempotent_and_replaces_its_own_leftovers() {
     let inode = std::fs::metadata(&dest).unwrap().ino();
     fixture.store.checkout(&image.id(), &dest).unwrap();
     assert_eq!(std::fs::metadata(&dest).unwrap().ino(), inode);
+    std::fs::create_dir(&leftover).unwrap();
+    crate::store::Store::remove_checkout(&dest).unwrap();
+    assert!(!dest.exists() && !leftover.exists());
+    crate::store::Store::remove_checkout(&dest).unwrap();
     let file = fixture.path("file");
     std::fs::write(&file, "").unwrap();
     assert!(fixture.store.checkout(&image.id(), &file).is_err(), "a file in the way is not replaced");
