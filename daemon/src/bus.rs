@@ -29,6 +29,7 @@ use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 
 use crate::config::Settings;
 use crate::link::{Link, why_read_only};
+use crate::memory;
 use crate::view::{Moment, Tree};
 use access::Access;
 use deliver::Spool;
@@ -109,7 +110,8 @@ impl Door {
         let source = blocking(move || spool.take(&name, data)).await??;
         let command = Command::AddDelivered { id, source: source.clone(), leaves };
         let taken = self.submit(caller, None, command).await;
-        if taken.is_err() {
+        // After a failure that leaves open what happened, the file stays; the next start deletes it if it is not wanted.
+        if taken.as_ref().is_err_and(|error| !matches!(error, Error::Failed(_))) {
             let spool = self.spool.clone();
             blocking(move || spool.drop(&source)).await?;
         }
@@ -119,7 +121,12 @@ impl Door {
     /// Deletes delivered packages that nothing refers to any more.
     async fn sweep(&self) {
         let _spooling = self.spooling.lock().await;
-        let wanted = sources(&self.view().state);
+        let view = self.view();
+        if view.safe_mode.is_some() {
+            // What could not be read may well refer to them.
+            return;
+        }
+        let wanted = sources(&view.state);
         let spool = self.spool.clone();
         if let Err(error) = blocking(move || spool.sweep(&wanted)).await {
             tracing::warn!("cannot clean the spool: {error}");
@@ -184,6 +191,7 @@ impl Service {
     pub async fn run(&mut self) -> anyhow::Result<()> {
         let connection = self.connection.clone();
         let mut last = Instant::now();
+        memory::rest();
         loop {
             tokio::select! {
                 changed = self.views.changed() => changed.context("the engine ended")?,
@@ -196,12 +204,16 @@ impl Service {
                 new = tree(&view);
             }
             let had = self.publisher.tree().delivered.len();
+            let worked = !self.publisher.tree().manager.jobs.is_empty();
             self.publisher.publish(new).await.context("cannot send to the bus")?;
             last = Instant::now();
             self.door.published.send_replace(view.revision);
             if self.publisher.tree().delivered.len() < had {
                 let door = Arc::clone(&self.door);
                 tokio::spawn(async move { door.sweep().await });
+            }
+            if worked && self.publisher.tree().manager.jobs.is_empty() {
+                memory::rest();
             }
         }
     }

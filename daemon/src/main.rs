@@ -7,6 +7,7 @@ mod args;
 mod bus;
 mod config;
 mod link;
+mod memory;
 mod view;
 
 use std::fs::DirBuilder;
@@ -62,7 +63,7 @@ fn say(text: &str) -> ExitCode {
 fn run(overrides: &Overrides) -> anyhow::Result<()> {
     let settings = Settings::load(overrides)?;
     init_log(&settings.log)?;
-    stay_small();
+    memory::stay_small();
     make_folder(&settings.state_dir, 0o700)?;
     // Containers of other users look for their files below it.
     make_folder(&settings.runtime_dir, 0o711)?;
@@ -115,22 +116,6 @@ fn init_log(filter: &str) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-/// Keeps the resident set small: one arena for all threads, and freed memory goes back to the kernel.
-#[cfg(target_env = "gnu")]
-#[allow(unsafe_code, reason = "mallopt has no safe wrapper")]
-fn stay_small() {
-    /// Free memory at the top of the heap beyond this is given back.
-    const TRIM_BYTES: libc::c_int = 64 * 1024;
-    // SAFETY: mallopt only sets parameters of the allocator and may be called at any time.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_BYTES);
-    }
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn stay_small() {}
 
 fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);

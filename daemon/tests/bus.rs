@@ -518,6 +518,8 @@ fn a_damaged_store_means_safe_mode() {
     let state = device.path().join("state");
     fs::create_dir_all(&state).unwrap();
     fs::write(state.join("facts.db"), "this is no database").unwrap();
+    fs::create_dir_all(state.join("spool")).unwrap();
+    fs::write(state.join("spool/pushed.scomo"), "a package that the damaged store may know").unwrap();
     device.start();
     block_on(async {
         let connection = connect(&device).await;
@@ -531,6 +533,7 @@ fn a_damaged_store_means_safe_mode() {
         assert!(matches!(error, Error::SafeMode(_)), "{error}");
     });
     assert_eq!(fs::read_to_string(state.join("facts.db")).unwrap(), "this is no database");
+    assert_eq!(device.spooled().len(), 1);
 }
 
 #[test]
