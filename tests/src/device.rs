@@ -118,9 +118,11 @@ impl Builder {
         }
         for worker in ["scomo-worker-container", "scomo-worker-os"] {
             let link = root.join("workers").join(worker);
-            if !link.exists() {
-                std::os::unix::fs::symlink(crate::executable(worker)?, link)
-                    .context("cannot link a worker")?;
+            // A device handles the kinds of components whose workers it has.
+            if let Ok(program) = crate::executable(worker)
+                && !link.exists()
+            {
+                std::os::unix::fs::symlink(program, link).context("cannot link a worker")?;
             }
         }
         let bus = Bus::start(&root)?;
@@ -197,7 +199,8 @@ impl Device {
         self.root.join("scomo.toml")
     }
 
-    /// Writes the configuration: what the builder was told and `more`. It counts from the next start.
+    /// Writes the configuration: what the builder was told and `more`, which may begin with lines of the section
+    /// `container`. It counts from the next start.
     pub fn write_config(&self, more: &str) -> Result<()> {
         // The supervisor is our own also where systemd runs: its units would outlive the device.
         let container = format!("[container]\nsupervisor = 'own'\n{}", self.builder.container);

@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod registry;
 pub mod tidy;
 pub mod wait;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 

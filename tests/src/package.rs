@@ -1,12 +1,12 @@
-//! Packages made as users make them: with `scomoctl package`.
+//! Packages made with our own builder.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
+use scomo_package::{Config, RegistryConfig, builder};
 use serde_json::{Value, json};
 
-use crate::process;
+use crate::keys::KeyPair;
 
 /// A recipe for `scomoctl package build`.
 #[derive(Debug, Clone)]
@@ -44,19 +44,13 @@ impl Recipe {
         self
     }
 
-    /// Writes it where people write theirs, as YAML: JSON is a part of YAML.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(&self.0).context("cannot write the recipe")?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    }
-
     /// Builds the package into `output`: a layout folder, or an archive when the name ends in `.scomo`.
     pub fn build(&self, output: &Path) -> Result<Built> {
-        let recipe = output.with_extension("yaml");
-        self.write(&recipe)?;
-        scomoctl(&["package", "build", text(&recipe)?, "--output", text(output)?])?;
-        let source = if output.extension().is_some_and(|e| e == "scomo") { "file" } else { "oci" };
-        Ok(Built { source: format!("{source}:{}", text(output)?), path: output.to_owned() })
+        let recipe = builder::parse_recipe(&self.0.to_string())?;
+        let options = builder::BuildOptions { output: output.to_owned(), ..builder::BuildOptions::default() };
+        builder::build(&Config::default(), &recipe, &options)?;
+        let scheme = if output.extension().is_some_and(|e| e == "scomo") { "file" } else { "oci" };
+        Ok(Built { source: format!("{scheme}:{}", text(output)?), path: output.to_owned() })
     }
 }
 
@@ -71,22 +65,25 @@ pub struct Built {
 
 impl Built {
     /// Signs it where it is.
-    pub fn sign(&self, private_key: &Path) -> Result<()> {
-        scomoctl(&["package", "sign", &self.source, "--key", text(private_key)?])?;
+    pub fn sign(&self, key: &KeyPair) -> Result<()> {
+        builder::sign(&Config::default(), &self.source, &key.private, &builder::SignOptions::default())?;
         Ok(())
     }
 
-    /// Copies it with its signatures to `target`, for example `docker://127.0.0.1:5000/app:1`. `config` says how to
-    /// reach the registry.
-    pub fn push(&self, target: &str, config: &Path) -> Result<()> {
-        scomoctl(&["package", "push", &self.source, target, "--config", text(config)?])?;
+    /// Copies it with its signatures to `target`, for example `docker://127.0.0.1:5000/app:1`.
+    pub fn push(&self, config: &Config, target: &str) -> Result<()> {
+        builder::push(config, &self.source, target)?;
         Ok(())
     }
 }
 
-/// Runs scomoctl, without a daemon.
-pub fn scomoctl(args: &[&str]) -> Result<String> {
-    process::output(Command::new(crate::executable("scomoctl")?).args(args))
+/// How to reach a registry on loopback over plain HTTP.
+#[must_use]
+pub fn plain_http(registry: &str) -> Config {
+    let mut config = Config::default();
+    let reach = RegistryConfig { plain_http: true, ..RegistryConfig::default() };
+    config.registries.insert(registry.to_owned(), reach);
+    config
 }
 
 fn text(path: &Path) -> Result<&str> {

@@ -1,11 +1,11 @@
 //! What is on a device: processes, mounts, files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Device;
+use super::{Device, namespace};
 
 /// Everything that an update may leave behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,27 +26,32 @@ impl Device {
 
     /// Command lines of the processes that run on the device, sorted. The daemon and the first process are left out.
     pub fn processes(&self) -> Result<Vec<String>> {
-        let ours = namespace_of(self.namespace.init())?;
-        let daemon = self.daemon_id().ok();
         let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc").context("cannot read /proc")? {
-            let name = entry.context("cannot read /proc")?.file_name();
-            let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            if id == self.namespace.init() || Some(id) == daemon {
-                continue;
-            }
-            // A process may end while we look. Containers have namespaces inside of ours, so parents count too.
-            if namespace_of(id).is_ok_and(|namespace| namespace == ours) {
-                let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-                let line = String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned();
-                // The first process of the device sleeps; zombies have no command line.
-                if !line.is_empty() && line != "sleep 3600" {
-                    found.push(line);
-                }
+        for id in self.process_ids()? {
+            let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned();
+            // The first process of the device sleeps; what has ended has no command line.
+            if !line.is_empty() && line != "sleep 3600" {
+                found.push(line);
             }
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Host ids of the processes of the device, those in containers too. The daemon and the first process are left out.
+    pub fn process_ids(&self) -> Result<Vec<u32>> {
+        let init = self.namespace.init();
+        let daemon = self.daemon_id().ok();
+        let ids = namespace::all_processes()?;
+        let parents: BTreeMap<u32, u32> =
+            ids.iter().filter_map(|id| Some((*id, namespace::parent_of(*id)?))).collect();
+        let below = |id: u32| {
+            // A container's processes are descendants of its supervisor, which the first process inherited.
+            std::iter::successors(Some(id), |id| parents.get(id).copied())
+                .any(|id| id == init || Some(id) == daemon)
+        };
+        Ok(ids.into_iter().filter(|id| *id != init && Some(*id) != daemon && below(*id)).collect())
     }
 
     /// Mount points of the device below its folder, without those that it always has.
@@ -58,23 +63,26 @@ impl Device {
         Ok(points.filter(|point| point.starts_with(&self.root) && !own.contains(point)).collect())
     }
 
-    /// Every path below the state and volatile folders.
+    /// Every path below the state and volatile folders that should not differ before and after a failed update. Logs,
+    /// scratch layers and the log of the database are left out: they change while nothing happens.
     pub fn files(&self) -> Result<BTreeSet<PathBuf>> {
         let mut found = BTreeSet::new();
         for folder in ["state", "run"] {
             let root = self.path(folder);
             walk(&root, &mut |path| {
-                if let Ok(inside) = path.strip_prefix(&root) {
+                let Ok(inside) = path.strip_prefix(&root) else { return };
+                // Folders that objects are sorted into stay.
+                if inside.starts_with("containers/store/objects") && path.is_dir() {
+                    return;
+                }
+                let changes = ["containers/logs", "containers/scratch", "facts.db-"];
+                if !changes.iter().any(|start| inside.to_string_lossy().starts_with(start)) {
                     found.insert(Path::new(folder).join(inside));
                 }
             })?;
         }
         Ok(found)
     }
-}
-
-fn namespace_of(id: u32) -> Result<PathBuf> {
-    std::fs::read_link(format!("/proc/{id}/ns/pid")).with_context(|| format!("cannot look at process {id}"))
 }
 
 fn walk(folder: &Path, see: &mut dyn FnMut(&Path)) -> Result<()> {

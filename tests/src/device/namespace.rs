@@ -87,16 +87,22 @@ pub fn make_disk(root: &Path, megabytes: u64) -> Result<PathBuf> {
 
 /// The child of a process that has one at most.
 pub fn child_of(parent: u32) -> Result<Option<u32>> {
+    Ok(all_processes()?.into_iter().find(|id| parent_of(*id) == Some(parent)))
+}
+
+/// Ids of all processes of the host.
+pub fn all_processes() -> Result<Vec<u32>> {
+    let mut ids = Vec::new();
     for entry in std::fs::read_dir("/proc").context("cannot read /proc")? {
         let name = entry.context("cannot read /proc")?.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        // A process may end while we look.
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{id}/stat")) else { continue };
-        // The name in parentheses may hold anything; the numbers are behind its end.
-        let numbers = stat.rsplit(')').next().unwrap_or_default();
-        if numbers.split_whitespace().nth(1).and_then(|text| text.parse::<u32>().ok()) == Some(parent) {
-            return Ok(Some(id));
-        }
+        ids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
     }
-    Ok(None)
+    Ok(ids)
+}
+
+/// The parent of a process; none when it has ended.
+pub fn parent_of(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in parentheses may hold anything; the numbers are behind its end.
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }

@@ -1,0 +1,9 @@
+//! The real daemon, workers and client against a real registry: what users do, and what goes wrong.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod bad_input;
+mod bad_transfer;
+mod harness;
+mod sick_device;
+mod updates;
