@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod demo;
 mod systemd;
 mod test;
 mod tidy;
@@ -15,6 +16,8 @@ mod tidy;
 enum Task {
     /// Run every test and count what was skipped for want of root
     Test(test::Options),
+    /// Show the main job for real on a scratch device (as root)
+    Demo,
     /// Measure time, memory, disk and writes beside podman (as root)
     Bench(bench::Options),
     /// Try the product under a real systemd in a virtual machine, with a power cut (as root)
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Demo => demo::run(),
         Task::Systemd => systemd::run(),
         Task::Tidy => tidy::run(),
     };
