@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use scomo_core::id::Digest;
 pub use scomo_package::{Compression, Layer};
@@ -131,7 +131,8 @@ impl Store {
             return Ok(Imported { size, bytes_new: 0, bytes_reused: size });
         }
         let mut session = Session::begin(&self.layout)?;
-        import::import(&mut session, layers, image, import::Hooks { open, progress, cancelled })
+        let hooks = import::Hooks { open, progress, cancelled };
+        import::import(&mut session, layers, image, hooks, import::CHECKPOINT)
     }
 
     /// Whether an image is there, whole and durable.
@@ -163,21 +164,12 @@ impl Store {
     ///
     /// `dest` must be on the same mount as the store, and only root may be able to reach it. A `dest` that is there
     /// already is success. Nobody may ever write to it, so it is only to be mounted read-only. Device nodes are left out.
+    ///
+    /// Whoever deletes a checkout renames it first and syncs the rename: half a tree under the name of a whole one
+    /// would be taken for it. A checkout that was killed leaves `.NAME.partial` beside `dest`; the next one to the same
+    /// place removes it.
     pub fn checkout(&self, image: &TreeId, dest: &Path) -> Result<(), StoreError> {
         checkout::checkout(&self.layout, image, dest)
-    }
-
-    /// Deletes the checkout `dest`, and what an unfinished [`Self::checkout`] or deletion of it left. One that is not
-    /// there is success. Deleting it in any other way can leave half of it under its name after a power cut, which
-    /// the next checkout would take for a whole one.
-    pub fn remove_checkout(dest: &Path) -> Result<(), StoreError> {
-        checkout::discard(dest)
-    }
-
-    /// Where a checkout to `dest` is built; what stands there is a leftover unless a checkout runs.
-    #[must_use]
-    pub fn checkout_temporary(dest: &Path) -> PathBuf {
-        checkout::temporary(dest)
     }
 
     /// Deletes every image that is not in `keep`, and all layers, files and leftovers that no kept image needs.

@@ -48,19 +48,6 @@ pub(super) fn checkout(layout: &Layout, image: &TreeId, dest: &Path) -> Result<(
     result
 }
 
-/// Deletes a checkout. It loses its name first, so that no half of it is ever taken for a whole one.
-pub(super) fn discard(dest: &Path) -> Result<(), StoreError> {
-    let temporary = temporary(dest);
-    remove(&temporary)?;
-    match std::fs::rename(dest, &temporary) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::io("rename", dest)(error)),
-    }
-    sync_folder(dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
-    remove(&temporary)
-}
-
 /// Where the checkout to `dest` is built: `.NAME.partial` beside it.
 pub(super) fn temporary(dest: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");

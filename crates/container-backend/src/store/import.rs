@@ -16,7 +16,7 @@ use super::tree::{Body, Leaf, Node};
 
 /// Finished layers become durable on their own after this time, so that on a slow line a power cut or a cancel loses
 /// at most one layer and this much. A fast import stays below it and pays for one sync only.
-const CHECKPOINT: Duration = Duration::from_secs(20);
+pub(super) const CHECKPOINT: Duration = Duration::from_secs(20);
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +45,13 @@ pub(super) struct Hooks<'a> {
     pub cancelled: &'a dyn Fn() -> bool,
 }
 
-/// Imports an image that is not there. Cleans up after a failure.
+/// Imports an image that is not there. Cleans up after a failure. Finished layers become durable every `checkpoint`.
 pub(super) fn import(
     session: &mut Session,
     layers: &[Layer],
     image: &TreeId,
     hooks: Hooks<'_>,
+    checkpoint: Duration,
 ) -> Result<Imported, StoreError> {
     let mut work = Work {
         session,
@@ -59,6 +60,7 @@ pub(super) fn import(
         tally: Tally::default(),
         done: 0,
         total: layers.iter().map(|layer| layer.size).sum(),
+        checkpoint,
         synced: Instant::now(),
     };
     match work.run(layers, image) {
@@ -86,6 +88,7 @@ struct Work<'a, 's> {
     tally: Tally,
     done: u64,
     total: u64,
+    checkpoint: Duration,
     synced: Instant,
 }
 
@@ -104,7 +107,7 @@ impl Work<'_, '_> {
             diff_ids.push(diff_id);
             self.done += layer.size;
             self.report();
-            if self.synced.elapsed() > CHECKPOINT {
+            if self.synced.elapsed() > self.checkpoint {
                 self.session.commit()?;
                 self.synced = Instant::now();
             }

@@ -3,7 +3,10 @@
 use tar::EntryType;
 
 use super::kit::{Fixture, Image, Tar, digest, lacks_root};
+use crate::store::layer::{Budget, Tally, unpack};
 use crate::store::limits;
+use crate::store::session::{Layout, Session};
+use crate::store::stream::{Input, Watch};
 use crate::store::{Refusal, StoreError};
 
 /// Imports and returns the rule that was broken, and the entry that broke it.
@@ -249,6 +252,50 @@ fn everything_has_a_limit() {
     check("file", &[t().pax(&[("size", size.as_bytes())]).file("a", "")], unpacked.clone());
     let sparse: &[(&str, &[u8])] = &[("GNU.sparse.map", b""), ("GNU.sparse.size", size.as_bytes())];
     check("sparse file", &[t().pax(sparse).file("a", "")], unpacked);
+}
+
+/// The limits on a whole image are too large to reach in a test, so the budget starts small here.
+#[test]
+fn layers_share_one_budget() {
+    if lacks_root("layers_share_one_budget") {
+        return;
+    }
+    let run = |tar: Tar, change: fn(&mut Budget)| {
+        let fixture = Fixture::new();
+        let session = Session::begin(&Layout { root: fixture.path("store") }).unwrap();
+        let image = Image::of([tar.end()]);
+        let mut budget = Budget::new();
+        change(&mut budget);
+        let mut archive = budget.archive;
+        let watch = Watch { progress: &mut |_| {}, cancelled: &|| false };
+        let source = Box::new(std::io::Cursor::new(image.blobs[0].clone()));
+        let mut input = Input::start(&image.layers[0], source, watch, &mut archive).unwrap();
+        let tree = unpack(&mut input, &session.objects, &mut budget, &mut Tally::default())?;
+        // What was unpacked takes as much from the budget when it is known already.
+        let mut again = Budget::new();
+        change(&mut again);
+        again.entries += 1;
+        again.take_tree(&tree).unwrap();
+        Ok(())
+    };
+    let two = || t().file("a", "12345").file("b", "12345");
+    type Change = fn(&mut Budget);
+    let cases: [(Tar, Change, Option<Refusal>); 6] = [
+        (two(), |b| b.entries = 2, None),
+        (two(), |b| b.entries = 1, Some(limit("entries in one image", limits::ENTRIES_MAX))),
+        (two(), |b| b.files = 10, None),
+        (two(), |b| b.files = 9, Some(limit("unpacked bytes in one image", limits::UNPACKED_BYTES_MAX))),
+        (two(), |b| b.archive = 3072, None),
+        (two(), |b| b.archive = 3071, Some(limit("unpacked bytes in one image", limits::UNPACKED_BYTES_MAX))),
+    ];
+    for (number, (tar, change, expected)) in cases.into_iter().enumerate() {
+        let found = match run(tar, change) {
+            Ok(()) => None,
+            Err(StoreError::Refused { source, .. }) => Some(source),
+            Err(error) => panic!("{number}: {error:?}"),
+        };
+        assert_eq!(found, expected, "{number}");
+    }
 }
 
 #[test]

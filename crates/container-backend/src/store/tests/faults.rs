@@ -3,10 +3,13 @@
 use std::cell::Cell;
 use std::io::{self, Cursor, Read};
 use std::process::Command;
+use std::time::Duration;
 
 use scomo_core::failure::FailureKind;
 
 use super::kit::{Fixture, Image, Tar, digest, files_below, gzip, lacks_root, zstd};
+use crate::store::import::{Hooks, import};
+use crate::store::session::{Layout, Session};
 use crate::store::{BoxError, Compression, Store, StoreError};
 
 fn small() -> Vec<u8> {
@@ -156,6 +159,31 @@ fn a_source_that_cannot_be_opened_says_so() {
     let error = fixture.import_with(&image, &mut |_| Err("no network".into()), &|| false).unwrap_err();
     assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
     fixture.assert_nothing_left(&image);
+}
+
+#[test]
+fn layers_that_are_durable_survive_the_failure_of_a_later_one() {
+    if lacks_root("layers_that_are_durable_survive_the_failure_of_a_later_one") {
+        return;
+    }
+    let mut image = Image::of([small(), large(9)]);
+    let good = image.layers[1].clone();
+    image.layers[1].digest = digest(b"other");
+    let fixture = Fixture::new();
+    let mut session = Session::begin(&Layout { root: fixture.path("store") }).unwrap();
+    let mut open = |index: usize| -> Result<Box<dyn Read + Send>, BoxError> {
+        Ok(Box::new(Cursor::new(image.blobs[index].clone())))
+    };
+    let hooks = Hooks { open: &mut open, progress: &mut |_| {}, cancelled: &|| false };
+    let error = import(&mut session, &image.layers, &image.id(), hooks, Duration::ZERO).unwrap_err();
+    assert!(matches!(error, StoreError::Digest { .. }), "{error:?}");
+    drop(session);
+    assert!(!fixture.store.has(&image.id()).unwrap());
+    assert_eq!(fixture.objects().len(), 2, "those of the first layer");
+    image.layers[1] = good;
+    fixture.import(&image).unwrap();
+    assert_eq!(*fixture.opened.borrow(), [1]);
+    assert!(fixture.store.verify(&|| false).unwrap().is_clean());
 }
 
 /// Never gives a byte and never ends, as a server that stalls.
