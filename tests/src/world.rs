@@ -134,8 +134,9 @@ impl World {
 
 fn image(component: &str, version: &str, behaviour: Behaviour) -> Busybox {
     let body = match behaviour {
-        Behaviour::Good => "touch /tmp/healthy; exec sleep 1000000",
-        Behaviour::Unhealthy => "exec sleep 1000000",
+        // The first process of a container hears of SIGTERM only when it asks for it; otherwise stopping takes 10 s.
+        Behaviour::Good => "trap 'exit 0' TERM; touch /tmp/healthy; sleep 1000000 & wait",
+        Behaviour::Unhealthy => "trap 'exit 0' TERM; sleep 1000000 & wait",
         Behaviour::Crashes => "exit 3",
     };
     let script = format!("echo {component} {version} starts; {body}");
@@ -193,10 +194,13 @@ impl Device {
             .with_context(|| format!("{:?}\n{}", self.running(), self.daemon_log()))
     }
 
-    /// Component and version of everything that runs, looked up in the file systems of the processes.
+    /// Component and version of every container that runs, looked up in the file systems of the processes.
     pub fn running(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for id in self.process_ids()? {
+            if !leads_its_namespace(id) {
+                continue;
+            }
             let version = std::fs::read_to_string(format!("/proc/{id}/root/version"));
             let name = std::fs::read_to_string(format!("/proc/{id}/root/name"));
             // Processes that are not in one of the demo's containers do not have these files.
@@ -207,4 +211,11 @@ impl Device {
         found.sort();
         Ok(found)
     }
+}
+
+/// Whether it is the first process of a container.
+fn leads_its_namespace(id: impl std::fmt::Display) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    ids.and_then(|ids| ids.split_whitespace().next_back()) == Some("1")
 }
