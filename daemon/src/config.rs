@@ -294,6 +294,15 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_file_holds_the_defaults() {
+        let shipped = include_str!("../../packaging/scomo.toml");
+        assert_eq!(settings(&[("/usr/lib/scomo/scomo.toml", shipped)]).unwrap(), settings(&[]).unwrap());
+        for key in ["bus", "state_dir", "runtime_dir", "workers_dir", "group", "log", "deliver_bytes_max"] {
+            assert!(shipped.contains(&format!("\n{key} = ")), "{key} is not written out");
+        }
+    }
+
+    #[test]
     fn a_later_file_wins_key_by_key_and_lists_are_replaced() {
         let vendor =
             "[daemon]\ngroup = 'adm'\nlog = 'warn'\n[package]\nlist = [1, 2]\n[package.keys.a]\nfile = '/a'";
