@@ -160,8 +160,8 @@ impl Crun {
     }
 }
 
-/// Waits until a killed process is gone.
-fn await_end(process: &OwnedFd, container: &str) -> Result<(), Error> {
+/// Waits until a process that was told to end is gone.
+pub(crate) fn await_end(process: &OwnedFd, container: &str) -> Result<(), Error> {
     let deadline = Instant::now() + CALL_WAIT;
     loop {
         // Readable when it has ended.

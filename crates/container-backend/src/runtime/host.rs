@@ -163,18 +163,19 @@ impl Host {
         cx: &StepCx,
     ) -> Result<(), Error> {
         let gentle_until = Instant::now() + patience;
-        let mut asked = false;
+        let mut asked: Option<own::Holder> = None;
         while Lock::is_held(place)? {
             if Instant::now() >= gentle_until {
                 return self.kill_holder(place, name);
             }
-            if !asked && let Some(holder) = own::Holder::find(place)? {
-                holder.signal(rustix::process::Signal::TERM)?;
-                asked = true;
+            if asked.is_none() {
+                asked = own::Holder::find(place)?;
+                asked.as_ref().map_or(Ok(()), |holder| holder.signal(rustix::process::Signal::TERM))?;
             }
             pause(cx)?;
         }
-        Ok(())
+        // It gives the lock back with its last breath; what it writes after that must not meet the next start.
+        asked.map_or(Ok(()), |holder| holder.await_end(name))
     }
 
     fn kill_holder(&self, place: &ComponentPlace, name: &str) -> Result<(), Error> {

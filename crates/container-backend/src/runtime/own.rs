@@ -101,6 +101,11 @@ impl Holder {
         Ok(same.then_some(Self(handle)))
     }
 
+    /// Waits until it is gone.
+    pub(crate) fn await_end(&self, name: &str) -> Result<(), Error> {
+        super::crun::await_end(&self.0, name)
+    }
+
     /// Sends it a signal; it may be gone.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), Error> {
         match pidfd_send_signal(&self.0, signal) {

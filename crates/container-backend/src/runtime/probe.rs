@@ -45,9 +45,8 @@ pub(crate) fn probe(host: &Host, release: &Release, cx: &StepCx) -> Result<(), E
     loop {
         watch.look(Some(&first), cx)?;
         watch.report(end, &reason, cx);
-        let now = Instant::now();
         if let Some(check) = &check
-            && now >= next
+            && Instant::now() >= next
         {
             match check.run(cx)? {
                 Ok(()) => (failures, succeeded, reason) = (0, true, String::new()),
@@ -60,16 +59,14 @@ pub(crate) fn probe(host: &Host, release: &Release, cx: &StepCx) -> Result<(), E
                     .unhealthy(format!("its health command failed {failures} times in a row: {reason}"));
             }
             next = Instant::now() + interval;
-        } else if now >= end {
-            break;
         }
         if Instant::now() >= end {
-            if succeeded {
-                break;
-            }
-            return watch.unhealthy(format!("its health command did not succeed once: {reason}"));
+            break;
         }
         pause(cx)?;
+    }
+    if !succeeded {
+        return watch.unhealthy(format!("its health command did not succeed once: {reason}"));
     }
     watch.look(Some(&first), cx).map(drop)
 }
