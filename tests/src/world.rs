@@ -42,6 +42,7 @@ pub struct World {
     folder: TempDir,
     key: KeyPair,
     compression: Compression,
+    window_s: u64,
 }
 
 impl World {
@@ -49,12 +50,17 @@ impl World {
     pub fn new() -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let key = KeyPair::p256(folder.path(), "factory")?;
-        Ok(Self { registry: Registry::start()?, folder, key, compression: Compression::Zstd })
+        Ok(Self { registry: Registry::start()?, folder, key, compression: Compression::Zstd, window_s: 2 })
     }
 
     /// Compresses the layers of what is built from now on in another way; zstd is the default.
     pub fn compress(&mut self, compression: Compression) {
         self.compression = compression;
+    }
+
+    /// The health window of what is built from now on.
+    pub fn watch_for(&mut self, seconds: u64) {
+        self.window_s = seconds;
     }
 
     /// The registry.
@@ -111,6 +117,12 @@ impl World {
         Ok(built)
     }
 
+    /// Healthy soon, so that tests are quick.
+    fn health(&self) -> Value {
+        let command = ["/bin/test", "-e", "/tmp/healthy"];
+        json!({"command": command, "windowS": self.window_s, "intervalS": 1, "timeoutS": 5, "retries": 1})
+    }
+
     fn build_at(&self, version: &str, behaviour: Behaviour, output: &Path) -> Result<Built> {
         let images = self.folder.path().join(format!("images-{version}"));
         let mut layout = Layout::create(&images)?;
@@ -119,7 +131,7 @@ impl World {
             let behaviour = if component == "web" { behaviour } else { Behaviour::Good };
             image(component, version, behaviour).write(&mut layout, component, self.compression)?;
             let image = format!("oci:{}:{component}", images.display());
-            recipe = recipe.container(component, &image, &json!({"health": health()}));
+            recipe = recipe.container(component, &image, &json!({"health": self.health()}));
         }
         recipe.build(output)
     }
@@ -133,13 +145,14 @@ impl World {
 }
 
 fn image(component: &str, version: &str, behaviour: Behaviour) -> Busybox {
+    // A first process that does not care for SIGTERM is killed only after its time to stop.
     let body = match behaviour {
         // The first process of a container hears of SIGTERM only when it asks for it; otherwise stopping takes 10 s.
         Behaviour::Good => "trap 'exit 0' TERM; touch /tmp/healthy; sleep 1000000 & wait",
         Behaviour::Unhealthy => "trap 'exit 0' TERM; sleep 1000000 & wait",
         Behaviour::Crashes => "exit 3",
     };
-    let script = format!("echo {component} {version} starts; {body}");
+    let script = format!("trap 'exit 0' TERM; echo {component} {version} starts; {body}");
     Busybox::running(&script)
         .file("version", version)
         .file("name", component)
@@ -157,11 +170,6 @@ fn noise(text: &str) -> Vec<u8> {
         hash = Sha256::digest(hash);
     }
     bytes
-}
-
-/// Healthy soon, so that tests are quick.
-fn health() -> Value {
-    json!({"command": ["/bin/test", "-e", "/tmp/healthy"], "windowS": 2, "intervalS": 1, "timeoutS": 5, "retries": 1})
 }
 
 impl Device {
