@@ -19,14 +19,16 @@ fn scomoctl(device: &Device) -> Command {
     command
 }
 
-/// What people see of some commands: each with its output and exit code. Times are left out, and progress, which
-/// depends on how fast the machine is.
+/// What people see of some commands: each with its output and exit code. Times and the user's name are left out, and
+/// progress, which depends on how fast the machine is.
 fn session(device: &Device, commands: &[&str]) -> String {
     let mut text = String::new();
+    let (_, user) = run(Command::new("id").arg("-un"));
     for line in commands {
         let output = scomoctl(device).args(line.split(' ')).stdin(Stdio::null()).output().unwrap();
         let said = [String::from_utf8(output.stdout).unwrap(), errors(&output.stderr)].concat();
-        text.push_str(&format!("$ scomoctl {line}\n{}", without_times(&said)));
+        let said = without_times(&said).replace(&format!(" {}  ", user.trim()), " USER  ");
+        text.push_str(&format!("$ scomoctl {line}\n{said}"));
         if let Some(code) = output.status.code().filter(|code| *code != 0) {
             text.push_str(&format!("[{code}]\n"));
         }
