@@ -49,8 +49,10 @@ fn apply_any(state: &mut State, fact: &Fact) -> Result<(), Why> {
             }
             state.garbage.extend(garbage.iter().map(|kind| (*kind, Retry::default())));
         }
-        Fact::DownloadAdded { id, source, leaves } => {
-            state.downloads.insert(id.clone(), new_download(source, leaves));
+        Fact::DownloadAdded { id, source, leaves, transient } => {
+            let status = DownloadStatus::Idle;
+            let (source, leaves, transient) = (source.clone(), leaves.clone(), *transient);
+            state.downloads.insert(id.clone(), Download { source, leaves, status, transient });
         }
         Fact::DownloadDeleted { id } => {
             state.downloads.remove(id).ok_or("no such package")?;
@@ -180,10 +182,6 @@ fn apply_to_change(job: &mut Job, fact: &Fact) -> Result<(), Why> {
 
 fn change(job: &mut Job, index: usize) -> Result<&mut Change, Why> {
     job.changes.as_mut().and_then(|changes| changes.get_mut(index)).ok_or(NO_CHANGE)
-}
-
-fn new_download(source: &str, leaves: &PackageLeaves) -> Download {
-    Download { source: source.to_owned(), leaves: leaves.clone(), status: DownloadStatus::Idle }
 }
 
 fn new_delivered(source: &str, leaves: &PackageLeaves) -> Delivered {
@@ -385,8 +383,9 @@ fn finish_job(state: &mut State, at: Millis, code: ResultCode, failure: Option<&
 }
 
 fn finish_package(state: &mut State, job: &Job, id: &PackageId, ok: bool) {
+    let transient = state.downloads.get(id).is_some_and(|download| download.transient);
     if job.primitive.downloads() {
-        if ok {
+        if ok || transient {
             state.downloads.remove(id);
         } else if let Some(download) = state.downloads.get_mut(id) {
             download.status =
@@ -399,6 +398,7 @@ fn finish_package(state: &mut State, job: &Job, id: &PackageId, ok: bool) {
             delivered.status = DeliveredStatus::Idle;
         } else if job.delivered || !job.primitive.downloads() {
             delivered.status = DeliveredStatus::InstallFailed;
+            delivered.superseded |= transient;
         }
     }
 }

@@ -40,6 +40,9 @@ pub enum Fact {
         source: String,
         /// What the caller says of it.
         leaves: PackageLeaves,
+        /// It goes with the job that it was added for.
+        #[serde(default)]
+        transient: bool,
     },
     /// A package left the Download branch.
     DownloadDeleted {

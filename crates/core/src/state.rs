@@ -70,6 +70,9 @@ pub struct Download {
     pub leaves: PackageLeaves,
     /// SCOMO `Status`.
     pub status: DownloadStatus,
+    /// It was made for one job and goes with it, however that ends.
+    #[serde(default)]
+    pub transient: bool,
 }
 
 /// A package of the Delivered branch.
@@ -85,7 +88,8 @@ pub struct Delivered {
     pub status: DeliveredStatus,
     /// What it holds, verified and stored. None: it was pushed and nobody looked at it yet.
     pub content: Option<Content>,
-    /// Its components were replaced by a later install: it goes when nothing can roll back to it.
+    /// Its components were replaced by a later install, or its own install failed and nobody but that job asked for
+    /// it: the next install that succeeds takes it away, unless it can be rolled back to.
     pub superseded: bool,
 }
 

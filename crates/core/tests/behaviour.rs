@@ -1,6 +1,6 @@
 //! The machine's behaviour, one story a test, in the small world of `common`.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
@@ -198,7 +198,7 @@ fn a_passing_fault_is_tried_again_a_lasting_one_is_not() {
     assert_eq!(install(&mut life, "v2"), ResultCode::SERVER_UNAVAILABLE);
     life.world.faults = vec![FailureKind::Untrusted];
     assert_eq!(install(&mut life, "v2"), ResultCode::VALIDATION_FAILED);
-    assert_eq!(life.state.downloads[&package("v2")].status, DownloadStatus::DownloadFailed);
+    assert!(life.state.downloads.is_empty(), "what was made for the job goes with it");
     assert!(!life.state.delivered.contains_key(&package("v2")));
     assert_eq!(life.deployed(), ["db@1!", "web@1!"]);
 }
@@ -367,4 +367,28 @@ fn another_os_component_takes_the_place_of_the_active_one() {
     );
     assert_eq!(life.world.booted, Some(release("os-b", "1").id));
     life.check_settled();
+}
+
+#[test]
+fn a_package_that_was_added_keeps_its_failed_status() {
+    let mut life = shop();
+    let (id, source) = (package("gone"), "test:gone".to_owned());
+    let leaves = PackageLeaves::default();
+    life.command(Command::AddDownload { id: id.clone(), source, leaves }).unwrap();
+    life.command(Command::Fetch { id: id.clone(), then: Then::Install }).unwrap();
+    life.settle();
+    assert_eq!(life.last().code, ResultCode::DOWNLOAD_FAILED);
+    assert_eq!(life.state.downloads[&id].status, DownloadStatus::DownloadFailed);
+}
+
+#[test]
+fn a_package_whose_install_failed_goes_with_the_next_success() {
+    let mut life = shop();
+    install(&mut life, "v1");
+    life.world.sick.insert(release("web", "2").id);
+    install(&mut life, "v2");
+    assert!(life.state.delivered.contains_key(&package("v2")), "it can be tried again without a download");
+    install(&mut life, "v3");
+    assert!(!life.state.delivered.contains_key(&package("v2")));
+    assert!(!life.world.stored.contains(&release("web", "2").id));
 }

@@ -1,6 +1,6 @@
 //! Power cuts and kills at every fact and every effect of a life, alone and in combination: old or new, never neither.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Random histories of commands, outcomes, restarts and reboots, with the invariants checked after every step.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

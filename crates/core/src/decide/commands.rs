@@ -126,7 +126,8 @@ fn add_download(
     if draft.state.downloads.len() >= PACKAGES_MAX {
         return Err(Rejection::Limit { what: "packages to download", max: PACKAGES_MAX });
     }
-    draft.emit(Fact::DownloadAdded { id: id.clone(), source: source.to_owned(), leaves: leaves.clone() });
+    let (id, source, leaves) = (id.clone(), source.to_owned(), leaves.clone());
+    draft.emit(Fact::DownloadAdded { id, source, leaves, transient: false });
     Ok(())
 }
 
@@ -175,7 +176,9 @@ fn fetch_from(
     if full(draft.state.delivered.len()) && !draft.state.delivered.contains_key(id) {
         return Err(Rejection::Limit { what: "delivered packages", max: PACKAGES_MAX });
     }
-    draft.emit(Fact::DownloadAdded { id: id.clone(), source: source.to_owned(), leaves });
+    // A package that somebody added stays in the tree when the job fails; one made for this job does not.
+    let transient = draft.state.downloads.get(id).is_none_or(|download| download.transient);
+    draft.emit(Fact::DownloadAdded { id: id.clone(), source: source.to_owned(), leaves, transient });
     start.job(draft, fetch_primitive(then), JobTarget::Package(id.clone()));
     Ok(())
 }
