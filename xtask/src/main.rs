@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod bench;
 mod demo;
+mod powercut;
 mod systemd;
 mod test;
 mod tidy;
@@ -20,6 +21,8 @@ enum Task {
     Demo,
     /// Measure time, memory, disk and writes beside podman (as root)
     Bench(bench::Options),
+    /// Cut the power at every disk write of an update (as root)
+    Powercut(powercut::Options),
     /// Try the product under a real systemd in a virtual machine, with a power cut (as root)
     Systemd,
     /// Check the rules for the repository itself; `cargo test` does it too
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Demo => demo::run(),
+        Task::Powercut(options) => powercut::run(&options),
         Task::Systemd => systemd::run(),
         Task::Tidy => tidy::run(),
     };
