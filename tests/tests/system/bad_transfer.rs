@@ -1,7 +1,5 @@
 //! Payload that arrives damaged, short or not at all.
 
-#![allow(clippy::indexing_slicing, reason = "helpers of tests")]
-
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
