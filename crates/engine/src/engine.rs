@@ -30,7 +30,7 @@ mod tests;
 
 pub use view::View;
 
-use log::{FactLog, replay_step};
+use log::{FactLog, replay, replay_prefix};
 use writer::{Asked, Message, Writer};
 
 /// Requests and events that may wait for the engine. It takes some ten thousand a second; more waiting means that
@@ -119,14 +119,14 @@ impl Engine {
     /// what could be read and changes nothing. Only a thread that cannot be started is an error.
     pub fn open(options: Options, runner: Arc<dyn Runner>) -> std::io::Result<Self> {
         let mut state = State::default();
-        let store = Store::open(&options.store, &mut replay_step(&mut state));
+        let store = Store::open(&options.store, &mut replay(&mut state));
         match store {
             Ok(store) => Self::start(options, runner, state, Ok(Box::new(store))),
             Err(error) => {
                 let why = chain(&error);
                 tracing::error!("safe mode: {}: {why}", options.store.display());
                 let mut state = State::default();
-                if let Err(end) = Store::salvage(&options.store, &mut replay_step(&mut state)) {
+                if let Err(end) = Store::salvage(&options.store, &mut replay_prefix(&mut state)) {
                     tracing::error!("only a part of the facts is shown: {}", chain(&end));
                 }
                 Self::start(options, runner, state, Err(why))

@@ -31,8 +31,14 @@ impl FactLog for Store {
     }
 }
 
-/// Applies stored facts. One that is not possible stops the replay, and leaves the state as it was before.
-pub(super) fn replay_step(state: &mut State) -> impl FnMut(u64, Fact) -> Result<(), String> {
+/// Applies stored facts. After one that is not possible the state must be thrown away.
+pub(super) fn replay(state: &mut State) -> impl FnMut(u64, Fact) -> Result<(), String> {
+    |_, fact| apply(state, &fact).map_err(|e| e.to_string())
+}
+
+/// Applies stored facts as far as they go: one that is not possible leaves the state as it was before it. It copies
+/// the state for every fact, which is for safe mode only.
+pub(super) fn replay_prefix(state: &mut State) -> impl FnMut(u64, Fact) -> Result<(), String> {
     |_, fact| {
         let mut next = state.clone();
         apply(&mut next, &fact).map_err(|e| e.to_string())?;

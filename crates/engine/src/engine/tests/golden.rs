@@ -12,7 +12,7 @@ use scomo_core::id::Millis;
 use scomo_core::state::State;
 use serde_json::Value;
 
-use super::super::log::replay_step;
+use super::super::log::replay;
 use super::lab::{Lab, deployed, install, package};
 use crate::sim::{FaultAction, StepName};
 use crate::store::Store;
@@ -165,7 +165,7 @@ fn a_store_of_version_1_stays_readable() {
     }
 
     let mut state = State::default();
-    Store::open::<Fact>(&path, &mut replay_step(&mut state)).expect("replay");
+    Store::open::<Fact>(&path, &mut replay(&mut state)).expect("replay");
     let expected = [("db", "2"), ("os", "1"), ("web", "1")];
     let expected = expected.map(|(id, version)| (id.to_owned(), (version.to_owned(), true)));
     assert_eq!(deployed(&state), expected.into());

@@ -17,7 +17,7 @@ use scomo_core::status::ComponentState;
 use scomo_core::{next_deadline, pending};
 use tempfile::TempDir;
 
-use super::super::log::{FactLog, replay_step};
+use super::super::log::{FactLog, replay};
 use super::super::{Engine, Options, Receipt, Refusal, View};
 use crate::runner::{OnEvent, Runner, Running};
 use crate::sim::{FaultAction, SimRunner, SimWorld, StepName};
@@ -227,7 +227,7 @@ impl Lab {
 
     fn start_gated(&self, cut: Arc<Cut>, gate: Option<Receiver<()>>) -> Life {
         let mut state = State::default();
-        let store = Store::open::<Fact>(&self.store(), &mut replay_step(&mut state)).expect("open");
+        let store = Store::open::<Fact>(&self.store(), &mut replay(&mut state)).expect("open");
         let log = CutLog { store, cut: Arc::clone(&cut), names: Arc::clone(&self.facts) };
         let inner = SimRunner::new(self.world.clone());
         let gate = Mutex::new(gate);
