@@ -19,6 +19,14 @@ fn scomoctl(device: &Device) -> Command {
     command
 }
 
+/// Puts a package into the Download branch, as a server does; what `install` makes there goes with its job.
+fn add_download(device: &Device, id: &str, source: &str) {
+    let mut command = Command::new("busctl");
+    command.arg(format!("--address={}", device.address()));
+    command.args(["call", "org.scomo1", "/org/scomo1", "org.scomo1.Manager", "AddDownload", "ssa{sv}"]);
+    assert_eq!(run(command.args([id, source, "0"])).0, 0);
+}
+
 /// What people see of some commands: each with its output and exit code. Times and the user's name are left out, and
 /// progress, which depends on how fast the machine is.
 fn session(device: &Device, commands: &[&str]) -> String {
@@ -126,6 +134,7 @@ fn json_is_one_object_with_version_and_kind() {
         ("install sim:app@2 --no-wait", 0, "accepted"),
         ("wait 2", 0, "job"),
         ("install sim:missing@1", 10, "job"),
+        ("download sim:other@1", 0, "job"),
         ("status", 0, "status"),
         ("list", 0, "list"),
         ("show app", 0, "show"),
@@ -134,7 +143,7 @@ fn json_is_one_object_with_version_and_kind() {
         ("logs app", 0, "logs"),
         ("show nothing", 3, "error"),
         ("rollback", 0, "job"),
-        ("remove missing", 0, "done"),
+        ("remove other", 0, "job"),
     ] {
         let output = scomoctl(&device).arg("--json").args(line.split(' ')).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{line}");
@@ -156,7 +165,8 @@ fn json_is_one_object_with_version_and_kind() {
 #[test]
 fn the_documented_fields_are_those_that_are_printed() {
     let device = Device::started();
-    session(&device, &["install sim:app@1", "install sim:missing@1"]);
+    session(&device, &["install sim:app@1"]);
+    add_download(&device, "missing", "sim:missing@1");
     let get = |line: &str| -> Value {
         let output = scomoctl(&device).arg("--json").args(line.split(' ')).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap()
@@ -274,11 +284,10 @@ fn a_relative_layout_is_made_absolute() {
     let device = Device::started();
     let mut command = scomoctl(&device);
     command.current_dir(device.path()).args(["--json", "install", "oci:layout:v1", "--pkg-id", "p"]);
-    run(&mut command);
-    let (_, text) = run(scomoctl(&device).args(["--json", "list"]));
-    let value: Value = serde_json::from_str(&text).unwrap();
+    let (_, text) = run(&mut command);
+    // The simulated backend refuses the source and says it.
     let url = format!("oci:{}/layout:v1", device.path().display());
-    assert_eq!(value["downloads"][0]["pkgUrl"].as_str(), Some(url.as_str()), "{text}");
+    assert!(text.contains(&url), "{text}");
 }
 
 #[test]

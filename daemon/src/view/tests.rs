@@ -208,5 +208,5 @@ fn the_last_jobs_that_ended_stay() {
     assert_eq!(tree.jobs.len(), ENDED_JOBS_MAX);
     let last = &tree.jobs[path::job(20).as_str()];
     assert_eq!((last.result_code, last.message.as_str()), (1407, "no trusted key signed it"));
-    assert_eq!(tree.downloads[path::download("p").as_str()].status, 20);
+    assert!(tree.downloads.is_empty(), "what was made for a job goes with it");
 }
