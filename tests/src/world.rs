@@ -145,13 +145,12 @@ impl World {
 }
 
 fn image(component: &str, version: &str, behaviour: Behaviour) -> Busybox {
-    // A first process that does not care for SIGTERM is killed only after its time to stop.
     let body = match behaviour {
-        // The first process of a container hears of SIGTERM only when it asks for it; otherwise stopping takes 10 s.
-        Behaviour::Good => "trap 'exit 0' TERM; touch /tmp/healthy; sleep 1000000 & wait",
-        Behaviour::Unhealthy => "trap 'exit 0' TERM; sleep 1000000 & wait",
+        Behaviour::Good => "touch /tmp/healthy; sleep 1000000 & wait",
+        Behaviour::Unhealthy => "sleep 1000000 & wait",
         Behaviour::Crashes => "exit 3",
     };
+    // The first process of a container hears of SIGTERM only when it asks for it; otherwise stopping takes 10 s.
     let script = format!("trap 'exit 0' TERM; echo {component} {version} starts; {body}");
     Busybox::running(&script)
         .file("version", version)
