@@ -117,6 +117,7 @@ fn properties(plan: &Plan, version: u32) -> Vec<String> {
         format!("TimeoutStopSec={}", stop_timeout(&plan.release).as_secs().saturating_add(10)),
         // The kernel ends one process of the component; what that means is the component's business.
         "OOMPolicy=continue".to_owned(),
+        // Ours and the component's groups are nobody else's business.
         "Delegate=yes".to_owned(),
     ];
     if version >= GROWING_PAUSES {

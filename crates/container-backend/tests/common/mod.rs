@@ -208,7 +208,9 @@ impl Device {
         let folder = tempfile::tempdir().expect("folder");
         let mut container = container.clone();
         container["worker"] = json!(WORKER);
-        container["supervisor"] = json!("own");
+        if container["supervisor"].is_null() {
+            container["supervisor"] = json!("own");
+        }
         let config = json!({
             "state_dir": folder.path().join("state"), "runtime_dir": folder.path().join("run"),
             "package": {"policies": [{"source": "", "signature": "insecure-accept-unsigned"}]},
