@@ -61,7 +61,8 @@ impl OstreeBackend {
         Ok(self.store.get(&id)?.map(|record| record.commit))
     }
 
-    fn pull(&self, pinned: &Pinned, cx: &StepCx) -> Result<u64, OsError> {
+    /// Pulls the commit and gives the bytes that were moved and the bytes that it has.
+    fn pull(&self, pinned: &Pinned, cx: &StepCx) -> Result<(u64, u64), OsError> {
         let config = &self.job.os;
         let path = repo_path(config);
         let free = free_bytes(&path)?;
@@ -70,8 +71,22 @@ impl OstreeBackend {
         }
         let settings = config.remote(&pinned.url);
         // The checksum was pinned by a verified resolve: no signature is needed here, every object is hashed.
-        let remote = Remote::open(&path, &pinned.url, settings, false, &self.scratch().join("remotes"))?;
-        remote.pull(&Options { commit: Some(&pinned.commit), ..Options::default() }, cx)
+        let remote = Remote::open(&path, &pinned.url, settings, None, &self.scratch().join("remotes"))?;
+        let options = Options { commit: Some(&pinned.commit), ..Options::default() };
+        // The commit object alone first: up to version 2023.6 libostree asks for every object by itself beside the
+        // static delta when the delta brings the commit object (fixed upstream in "Don't scan commit objects we fetch
+        // via deltas").
+        remote.pull(&Options { commit_only: true, ..options }, cx)?;
+        remote.pull(&options, cx)?;
+        if let Some(size) = size_of(remote.repo(), &pinned.commit)? {
+            return Ok((remote.moved(), size));
+        }
+        // A delta that does not hold all that its commit needs.
+        remote.pull(&Options { no_deltas: true, ..options }, cx)?;
+        let size = size_of(remote.repo(), &pinned.commit)?.ok_or_else(|| {
+            OsError::Broken(format!("{} is not whole after it was pulled; fetch it again", pinned.commit))
+        })?;
+        Ok((remote.moved(), size))
     }
 
     fn try_fetch(&self, release: &Release, cx: &StepCx) -> Result<u64, OsError> {
@@ -91,14 +106,9 @@ impl OstreeBackend {
                 size
             }
             None => {
-                let moved = self.pull(&pinned, cx)?;
+                let (moved, size) = self.pull(&pinned, cx)?;
                 (progress.bytes_done, progress.bytes_total) = (moved, moved);
-                size_of(&repo, &pinned.commit)?.ok_or_else(|| {
-                    OsError::Broken(format!(
-                        "{} is not whole after it was pulled; fetch it again",
-                        pinned.commit
-                    ))
-                })?
+                size
             }
         };
         self.keep(&repo, &release.id, &pinned.commit)?;
@@ -146,6 +156,7 @@ impl OstreeBackend {
     }
 
     fn activate(&self, release: &Release) -> Result<bool, BackendError> {
+        let mut boot = self.boot()?;
         let record = self.record(&release.id)?;
         if Os::look(&self.job.os)?.deployment_of(&record.commit).is_none() {
             let what = format!("the release {} is not deployed; stage it first", release.id);
@@ -153,7 +164,6 @@ impl OstreeBackend {
         }
         // Before the switch: when the same commit is booted already, this is the switch.
         self.store.choose(&release.id)?;
-        let mut boot = self.boot()?;
         boot.set_try_next(&release.id)?;
         Ok(boot.booted()?.as_ref() != Some(&release.id))
     }
@@ -161,6 +171,7 @@ impl OstreeBackend {
     /// Makes no release of the component boot. What is booted cannot be stopped, only be left behind by a reboot into
     /// something that is not of this component.
     fn deactivate(&self, id: &ComponentId, target: &Target, cx: &StepCx) -> Result<bool, BackendError> {
+        let mut boot = self.boot()?;
         if let Target::Inactive(release) = target {
             let record = self.record(&release.id)?;
             if Os::look(&self.job.os)?.deployment_of(&record.commit).is_none() {
@@ -183,7 +194,6 @@ impl OstreeBackend {
                     "'{id}' is the only OS of this device, it would have nothing to boot; activate another OS first"
                 ))
             })?;
-            let mut boot = self.boot()?;
             let fallback = self.store.release_of(&other)?;
             for record in &records {
                 boot.mark_bad(&record.release.id, fallback.as_ref())?;

@@ -3,6 +3,7 @@
 //! The settings of the remote live in a folder of their own for the time of a pull: nothing is written to the
 //! configuration of the device's repository.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -35,20 +36,23 @@ pub(crate) struct Remote {
     repo: ostree::Repo,
     /// Holds the remote's settings; the repository reads them when it is opened and when its settings change.
     dir: PathBuf,
+    /// Bytes that came over the network in the pulls so far.
+    moved: Cell<u64>,
 }
 
 impl Remote {
-    /// Opens the repository at `path` with a remote at `url`. `dir` is emptied and used for the remote's settings.
+    /// Opens the repository at `path` with a remote at `url`. With a keyring, what is pulled needs a GPG signature.
+    /// `dir` is emptied and used for the remote's settings.
     pub(crate) fn open(
         path: &Path,
         url: &str,
         settings: Option<&RemoteConfig>,
-        gpg_verify: bool,
+        keyring: Option<&Path>,
         dir: &Path,
     ) -> Result<Self, OsError> {
         fresh(dir)?;
         let file = dir.join("scomo.conf");
-        fs::write(&file, remote_file(url, settings, gpg_verify)?.as_bytes())
+        fs::write(&file, remote_file(url, settings, keyring)?.as_bytes())
             .map_err(OsError::file("write", &file))?;
         let repo: ostree::Repo = glib::Object::builder()
             .property("path", gio::File::for_path(path))
@@ -58,7 +62,7 @@ impl Remote {
             .map_err(OsError::libostree(format!("open the repository {}", path.display())))?;
         // What is said to be on the device must be: a repository whose owner turned this off does not count.
         repo.set_disable_fsync(false);
-        Ok(Self { url: url.to_owned(), repo, dir: dir.to_owned() })
+        Ok(Self { url: url.to_owned(), repo, dir: dir.to_owned(), moved: Cell::new(0) })
     }
 
     /// The repository.
@@ -66,14 +70,22 @@ impl Remote {
         &self.repo
     }
 
-    /// Pulls and gives the bytes that came over the network.
-    pub(crate) fn pull(&self, options: &Options<'_>, cx: &StepCx) -> Result<u64, OsError> {
+    /// Bytes that came over the network.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.get()
+    }
+
+    /// Pulls.
+    pub(crate) fn pull(&self, options: &Options<'_>, cx: &StepCx) -> Result<(), OsError> {
         let dict = glib::VariantDict::new(None);
         let what = options.commit.or(options.branch).unwrap_or_default();
         // A pull by checksum alone makes no branch in the repository.
         dict.insert_value("refs", &[options.branch.unwrap_or(what)].to_variant());
         if let (Some(commit), Some(_)) = (options.commit, options.branch) {
             dict.insert_value("override-commit-ids", &[commit].to_variant());
+        }
+        if options.no_deltas {
+            dict.insert_value("disable-static-deltas", &true.to_variant());
         }
         let mut flags = ostree::RepoPullFlags::UNTRUSTED;
         if options.commit_only {
@@ -88,25 +100,25 @@ impl Remote {
         dict.insert_value("append-user-agent", &agent.to_variant());
         // A main loop of its own: that of the process may be run by another thread.
         let pulled = glib::MainContext::new().with_thread_default(|| self.pull_here(&dict.end(), cx));
-        let (result, moved) = pulled.map_err(|e| OsError::Broken(format!("no main loop for a pull: {e}")))?;
-        match result {
-            Ok(()) => Ok(moved),
+        match pulled.map_err(|e| OsError::Broken(format!("no main loop for a pull: {e}")))? {
+            Ok(()) => Ok(()),
             Err(_) if cx.cancelled() => Err(OsError::Cancelled),
             Err(source) => Err(OsError::Pull { what: what.to_owned(), url: self.url.clone(), source }),
         }
     }
 
-    fn pull_here(&self, options: &glib::Variant, cx: &StepCx) -> (Result<(), glib::Error>, u64) {
+    fn pull_here(&self, options: &glib::Variant, cx: &StepCx) -> Result<(), glib::Error> {
         let progress = ostree::AsyncProgress::new();
-        let (reporter, most) = (cx.clone(), Mutex::new(0));
-        progress.connect_changed(move |progress| report(progress, &reporter, &most));
+        let (reporter, before) = (cx.clone(), self.moved.get());
+        let most = Mutex::new(before);
+        progress.connect_changed(move |progress| report(progress, &reporter, before, &most));
         let result = cancellable(cx, |cancellable| {
             self.repo.pull_with_options(REMOTE, options, Some(&progress), Some(cancellable))
         });
         // It must not be dropped while a report is waiting in the main loop.
         progress.finish();
-        let moved = progress.uint64("bytes-transferred");
-        (result, moved)
+        self.moved.set(before.saturating_add(progress.uint64("bytes-transferred")));
+        result
     }
 }
 
@@ -123,6 +135,7 @@ pub(crate) struct Options<'a> {
     pub(crate) branch: Option<&'a str>,
     pub(crate) commit: Option<&'a str>,
     pub(crate) commit_only: bool,
+    pub(crate) no_deltas: bool,
 }
 
 /// An empty folder.
@@ -137,12 +150,15 @@ pub(crate) fn fresh(dir: &Path) -> Result<(), OsError> {
 fn remote_file(
     url: &str,
     settings: Option<&RemoteConfig>,
-    gpg_verify: bool,
+    keyring: Option<&Path>,
 ) -> Result<glib::GString, OsError> {
     let file = glib::KeyFile::new();
     let group = format!("remote \"{REMOTE}\"");
     file.set_string(&group, "url", url);
-    file.set_boolean(&group, "gpg-verify", gpg_verify);
+    file.set_boolean(&group, "gpg-verify", keyring.is_some());
+    if let Some(keyring) = keyring {
+        file.set_string(&group, "gpgkeypath", &keyring.to_string_lossy());
+    }
     file.set_boolean(&group, "gpg-verify-summary", false);
     // ed25519 signatures are checked by this crate: libostree may be built without them.
     file.set_boolean(&group, "sign-verify", false);
@@ -186,9 +202,9 @@ pub(crate) fn cancellable<T>(cx: &StepCx, body: impl FnOnce(&gio::Cancellable) -
     })
 }
 
-fn report(progress: &ostree::AsyncProgress, cx: &StepCx, most: &Mutex<u64>) {
+fn report(progress: &ostree::AsyncProgress, cx: &StepCx, before: u64, most: &Mutex<u64>) {
     let mut most = most.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    *most = progress.uint64("bytes-transferred").max(*most);
+    *most = progress.uint64("bytes-transferred").saturating_add(before).max(*most);
     let parts = progress.uint64("total-delta-part-size");
     let (fetched, requested) = (progress.uint("fetched"), progress.uint("requested"));
     let message = match progress.uint("total-delta-parts") {

@@ -31,10 +31,13 @@ pub(crate) fn resolve(config: &Config, text: &str, dir: &Path, cx: &StepCx) -> R
     let settings = config.remote(&source.url);
     let policy = Policy::new(&source.url, settings)?;
     let scratch = Scratch::new(&dir.join("resolve"))?;
-    let remote = Remote::open(&scratch.repo, &source.url, settings, policy.gpg(), &dir.join("remotes"))?;
-    policy.import_keyring(remote.repo())?;
-    let options =
-        Options { branch: Some(&source.ref_name), commit: source.commit.as_deref(), commit_only: true };
+    let remote = Remote::open(&scratch.repo, &source.url, settings, policy.keyring(), &dir.join("remotes"))?;
+    let options = Options {
+        branch: Some(&source.ref_name),
+        commit: source.commit.as_deref(),
+        commit_only: true,
+        no_deltas: true,
+    };
     remote.pull(&options, cx)?;
     let branch = format!("{REMOTE}:{}", source.ref_name);
     let commit = remote
@@ -109,6 +112,9 @@ impl Scratch {
         ostree::Repo::new_for_path(dir)
             .create(ostree::RepoMode::Archive, gio::Cancellable::NONE)
             .map_err(OsError::libostree(format!("make a repository in {}", dir.display())))?;
+        // A keyring of its own, even an empty one, keeps libostree from trusting those of the system as well.
+        let own = dir.join(format!("{REMOTE}.trustedkeys.gpg"));
+        std::fs::write(&own, []).map_err(OsError::file("write", &own))?;
         Ok(Self { repo: dir.to_owned() })
     }
 }

@@ -178,9 +178,9 @@ impl Os {
     pub(crate) fn current(&self, booted: Option<&str>) -> Option<ostree::Deployment> {
         let played = booted.and_then(|commit| self.deployment_of(commit));
         let first = || {
-            self.sysroot
-                .merge_deployment(self.stateroot.as_deref())
-                .or_else(|| self.deployments().into_iter().next())
+            let first = self.deployments().into_iter().next();
+            let stateroot = self.stateroot.clone().or_else(|| first.map(|d| d.osname().to_string()))?;
+            self.sysroot.merge_deployment(Some(&stateroot))
         };
         played.or_else(|| self.sysroot.booted_deployment()).or_else(first)
     }

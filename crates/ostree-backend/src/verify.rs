@@ -4,6 +4,7 @@
 //! writes it. It is checked here because libostree is often built without that, Debian's among them.
 
 use std::fs;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,33 +47,16 @@ impl<'a> Policy<'a> {
         if !(remote.insecure_accept_unsigned || remote.gpg_verify || remote.sign_verify) {
             return Err(OsError::NoPolicy(url.to_owned()));
         }
-        if remote.gpg_verify && remote.gpg_keyring.is_none() {
-            return Err(wrong(
-                "gpg_verify needs gpg_keyring, a file with the trusted public keys".to_owned(),
-            ));
+        if remote.gpg_verify {
+            check_keyring(remote.gpg_keyring.as_deref()).map_err(wrong)?;
         }
         let keys = if remote.sign_verify { read_keys(remote).map_err(wrong)? } else { Vec::new() };
         Ok(Self { url, remote, keys })
     }
 
-    /// Whether libostree is to check GPG signatures.
-    pub(crate) fn gpg(&self) -> bool {
-        self.remote.gpg_verify
-    }
-
-    /// Makes the configured keyring the only one that counts for [`REMOTE`] in `repo`.
-    pub(crate) fn import_keyring(&self, repo: &ostree::Repo) -> Result<(), OsError> {
-        let Some(path) = self.remote.gpg_keyring.as_ref().filter(|_| self.gpg()) else { return Ok(()) };
-        let wrong = |why: String| OsError::Policy { url: self.url.to_owned(), why };
-        let bytes = read_limited(path).map_err(wrong)?;
-        let stream = ostree::gio::MemoryInputStream::from_bytes(&glib::Bytes::from_owned(bytes));
-        let imported = repo
-            .remote_gpg_import(REMOTE, Some(&stream), &[], NEVER)
-            .map_err(|e| wrong(format!("the keyring {} is not usable: {e}", path.display())))?;
-        if imported == 0 {
-            return Err(wrong(format!("the keyring {} holds no key", path.display())));
-        }
-        Ok(())
+    /// The keyring for libostree to check GPG signatures with, if it is to check them.
+    pub(crate) fn keyring(&self) -> Option<&Path> {
+        self.remote.gpg_keyring.as_deref().filter(|_| self.remote.gpg_verify)
     }
 
     /// Checks the signatures of a commit in `repo` and gives the identity of who signed it; empty: nobody had to.
@@ -108,6 +92,18 @@ impl<'a> Policy<'a> {
         }
         Ok(signers.join(" "))
     }
+}
+
+fn check_keyring(path: Option<&Path>) -> Result<(), String> {
+    let path = path.ok_or("gpg_verify needs gpg_keyring, a file with the trusted public keys")?;
+    // libostree takes a list of files here.
+    if path.to_str().is_none_or(|path| path.contains([';', ','])) {
+        return Err(format!("the name of the keyring {} must not hold ';' or ','", path.display()));
+    }
+    if read_limited(path)?.is_empty() {
+        return Err(format!("the keyring {} is empty", path.display()));
+    }
+    Ok(())
 }
 
 fn gpg(repo: &ostree::Repo, commit: &str) -> Result<String, glib::Error> {
@@ -159,7 +155,7 @@ fn read_keys(remote: &RemoteConfig) -> Result<Vec<VerifyingKey>, String> {
     texts.iter().map(|text| parse(text).ok_or_else(|| wrong(text))).collect()
 }
 
-fn read_limited(path: &std::path::Path) -> Result<Vec<u8>, String> {
+fn read_limited(path: &Path) -> Result<Vec<u8>, String> {
     let size = fs::metadata(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?.len();
     if size > KEY_FILE_BYTES_MAX {
         return Err(format!("{} has more than {KEY_FILE_BYTES_MAX} bytes", path.display()));

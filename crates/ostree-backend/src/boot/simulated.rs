@@ -16,33 +16,33 @@ use serde::{Deserialize, Serialize};
 use super::NoCounting;
 use crate::config::JobConfig;
 use crate::error::OsError;
-use crate::store::{Store, write};
+use crate::store::{Store, not_fetched, write};
 
 /// How often a release on trial is booted before the loader falls back.
 pub const TRIES: u32 = 3;
 
-/// What the simulated boot loader remembers.
+/// What the simulated boot loader remembers: commits, as a boot loader knows deployments and not releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Loader {
     /// What boots when no trial is open; none: what the device came with.
-    pub default: Option<ReleaseId>,
+    pub default: Option<String>,
     /// What boots as long as tries are left.
     pub trial: Option<Trial>,
     /// What is booted.
-    pub booted: Option<ReleaseId>,
+    pub booted: Option<String>,
     /// How often the device booted.
     pub boots: u64,
-    /// Releases that never come up; for tests to set.
-    pub unbootable: BTreeSet<ReleaseId>,
+    /// Commits that never come up; for tests to set.
+    pub unbootable: BTreeSet<String>,
 }
 
-/// A release on trial.
+/// A commit on trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
     /// Which.
-    pub release: ReleaseId,
+    pub commit: String,
     /// Boots that are left to it.
     pub tries_left: u32,
 }
@@ -85,7 +85,7 @@ impl Simulated {
         write(&self.path, &serde_json::to_vec(&new).map_err(damaged)?)
     }
 
-    /// Plays a boot and gives what is booted then. Each try of what does not come up is a boot of its own.
+    /// Plays a boot and gives the release that is booted then. Each try of what does not come up is a boot of its own.
     pub fn simulate_boot(&self) -> Result<Option<ReleaseId>, OsError> {
         self.update(|loader| {
             loader.booted = loop {
@@ -94,53 +94,63 @@ impl Simulated {
                     break loader.default.clone();
                 };
                 trial.tries_left = trial.tries_left.saturating_sub(1);
-                if !loader.unbootable.contains(&trial.release) {
-                    break Some(trial.release.clone());
+                if !loader.unbootable.contains(&trial.commit) {
+                    break Some(trial.commit.clone());
                 }
             };
         })?;
-        Ok(self.loader()?.booted)
+        self.booted_release()
+    }
+
+    fn booted_release(&self) -> Result<Option<ReleaseId>, OsError> {
+        let booted = self.loader()?.booted;
+        booted.map_or(Ok(None), |commit| self.store.release_of(&commit))
+    }
+
+    fn commit(&self, release: &ReleaseId) -> Result<String, OsError> {
+        Ok(self.store.get(release)?.ok_or_else(|| not_fetched(release))?.commit)
     }
 }
 
 impl BootControl for Simulated {
     fn booted(&mut self) -> Result<Option<ReleaseId>, BackendError> {
-        let Some(booted) = self.loader()?.booted else { return Ok(None) };
-        // Several releases may be the commit that is booted, as on a real device.
-        let Some(record) = self.store.get(&booted)? else { return Ok(Some(booted)) };
-        Ok(self.store.release_of(&record.commit)?.or(Some(booted)))
+        Ok(self.booted_release()?)
     }
 
     fn set_try_next(&mut self, release: &ReleaseId) -> Result<(), BackendError> {
+        let commit = self.commit(release)?;
         self.order.set_try_next(release)?;
         let changed = self.update(|loader| {
-            let on_trial = |trial: &Trial| trial.release == *release && trial.tries_left > 0;
-            if loader.default.as_ref() == Some(release) {
+            let on_trial = |trial: &Trial| trial.commit == commit && trial.tries_left > 0;
+            if loader.default.as_ref() == Some(&commit) {
                 loader.trial = None;
             } else if !loader.trial.as_ref().is_some_and(on_trial) {
-                loader.trial = Some(Trial { release: release.clone(), tries_left: TRIES });
+                loader.trial = Some(Trial { commit, tries_left: TRIES });
             }
         });
         Ok(changed?)
     }
 
     fn mark_good(&mut self, release: &ReleaseId) -> Result<(), BackendError> {
+        let commit = self.commit(release)?;
         self.order.mark_good(release)?;
         let changed = self.update(|loader| {
-            loader.default = Some(release.clone());
+            loader.default = Some(commit);
             loader.trial = None;
         });
         Ok(changed?)
     }
 
     fn mark_bad(&mut self, release: &ReleaseId, fallback: Option<&ReleaseId>) -> Result<(), BackendError> {
+        let Some(bad) = self.store.get(release)?.map(|record| record.commit) else { return Ok(()) };
+        let fallback_commit = fallback.map(|id| self.commit(id)).transpose()?;
         self.order.mark_bad(release, fallback)?;
         let changed = self.update(|loader| {
-            if loader.trial.as_ref().is_some_and(|trial| trial.release == *release) {
+            if loader.trial.as_ref().is_some_and(|trial| trial.commit == bad) {
                 loader.trial = None;
             }
-            if loader.default.as_ref() == Some(release) {
-                loader.default = fallback.cloned();
+            if loader.default.as_ref() == Some(&bad) {
+                loader.default = fallback_commit;
             }
         });
         Ok(changed?)

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::common::run;
+use scomo_core::failure::FailureKind;
+use scomo_engine::backend::StepCx;
+
+use crate::common::{Device, Repository, fails, run, skip};
 
 /// A small ext4 file system in a file.
 #[derive(Debug)]
@@ -68,4 +71,51 @@ impl Drop for Filler {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
+}
+
+#[test]
+fn a_full_disk_is_said_and_harms_nothing() {
+    if skip("a_full_disk_is_said_and_harms_nothing") {
+        return;
+    }
+    let repository = Repository::new();
+    let disk = Disk::new(64);
+    let sysroot = disk.path().join("sysroot");
+    let device = Device::in_folder(&repository, tempfile::tempdir().expect("dir"), sysroot);
+    let noise: Vec<u8> =
+        (0..6_u64 << 20).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+    repository.commit("1", &[]);
+    repository.commit(
+        "2",
+        &[("usr/share/demo/large", &noise), ("usr/lib/modules/6.1.0-demo/vmlinuz", &noise[1..])],
+    );
+    let source = |version: &str| repository.local(&Repository::branch(version));
+    let v1 = device.install(&source("1"));
+    device.collect(&[&v1]);
+    let (deployed, stored) = (device.deployed(), device.stored());
+    let v2 = device.resolve(&source("2"));
+    // At once; in the middle; by the margin that the repository is set to keep.
+    for kib in [0, 4096] {
+        let _full = disk.fill_up_to(kib);
+        let text = fails(FailureKind::NoSpace, device.try_fetch(&v2));
+        assert!(kib != 0 || text.contains("bytes free"), "{text}");
+        assert_eq!(device.deployed(), deployed);
+        assert_eq!(device.running(), Some(v1.id.clone()));
+    }
+    device.collect(&[&v1]);
+    assert_eq!(device.stored(), stored);
+    let repo = format!("--repo={}", device.repo().display());
+    run("ostree", &["config", "set", "core.min-free-space-size", "60MB", &repo]);
+    fails(FailureKind::NoSpace, device.try_fetch(&v2));
+    run("ostree", &["config", "unset", "core.min-free-space-size", &repo]);
+    device.fetch(&v2);
+    {
+        let _full = disk.fill();
+        fails(FailureKind::NoSpace, device.open().stage(&v2, &StepCx::detached()));
+        assert_eq!(device.deployed(), deployed);
+    }
+    device.stage(&v2);
+    device.collect(&[&v1]);
+    assert_eq!(device.stored(), stored);
+    device.fsck();
 }

@@ -121,9 +121,10 @@ fn serve(stream: TcpStream, shared: &Shared) {
             Some(body) => (200, body),
             None => (if status == 0 { 404 } else { status }, Vec::new()),
         };
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
-        let stream = reader.get_mut();
-        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
+        let mut answer =
+            format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        answer.extend(body);
+        if reader.get_mut().write_all(&answer).is_err() {
             return;
         }
     }

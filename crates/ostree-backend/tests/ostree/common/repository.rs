@@ -79,7 +79,7 @@ impl Repository {
             fs::create_dir_all(path.parent().expect("parent")).expect("folder");
             fs::write(path, bytes).expect("file");
         }
-        for name in ["sysroot", "boot", "var", "run", "proc", "sys", "dev", "tmp", "etc-host"] {
+        for name in ["sysroot", "boot", "var", "run", "proc", "sys", "dev", "tmp"] {
             fs::create_dir(tree.path().join(name)).expect("folder");
         }
         for name in ["bin", "sbin", "lib", "lib64"] {
@@ -106,6 +106,11 @@ impl Repository {
     /// The branch of a version.
     pub fn branch(version: &str) -> String {
         format!("{BRANCH}-{version}")
+    }
+
+    /// The checksum of a branch's newest commit.
+    pub fn head(&self, branch: &str) -> String {
+        run("ostree", &["rev-parse", &self.option(), branch]).trim().to_owned()
     }
 
     pub fn summary(&self) {
