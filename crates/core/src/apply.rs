@@ -248,7 +248,10 @@ fn deliver(state: &mut State) -> Result<(), Why> {
         return Err("not every release is on the device");
     }
     if let Some(download) = state.downloads.get(id).filter(|_| job.primitive.downloads()) {
-        state.delivered.insert(id.clone(), new_delivered(&download.source, &download.leaves));
+        let old = state.delivered.insert(id.clone(), new_delivered(&download.source, &download.leaves));
+        // What a namesake held may not be needed any more.
+        let held = old.into_iter().filter_map(|old| old.content).flat_map(|content| content.releases);
+        state.garbage.extend(held.map(|release| (release.spec.kind, Retry::default())));
     }
     let delivered = state.delivered.get_mut(id).ok_or("no such package")?;
     delivered.content = Some(content);

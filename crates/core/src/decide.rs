@@ -13,6 +13,7 @@ use crate::command::{Input, Rejection};
 use crate::fact::Fact;
 use crate::failure::{Failure, FailureKind, ResultCode};
 use crate::id::Millis;
+use crate::pending::{BACK_OFF_MAX_MS, is_due};
 use crate::plan::plan;
 use crate::spec::ComponentKind;
 use crate::state::{Job, Primitive, Run, State, Step};
@@ -205,7 +206,7 @@ impl Draft {
     fn retry_when_due(&mut self) {
         let Some(job) = &self.state.job else { return };
         if let Run::Waiting { attempts, until } = job.run
-            && until <= self.now
+            && is_due(until, self.now)
         {
             let step = job.step;
             self.emit(Fact::StepStarted { step, attempt: attempts.saturating_add(1) });
@@ -219,7 +220,7 @@ fn back_off_ms(attempt: u32) -> u64 {
         0 | 1 => 1_000,
         2 => 3_000,
         3 => 10_000,
-        _ => 30_000,
+        _ => BACK_OFF_MAX_MS,
     }
 }
 

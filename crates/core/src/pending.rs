@@ -67,6 +67,16 @@ pub fn pending(state: &State, now: Millis) -> Vec<Pending> {
     }
 }
 
+/// Longest time that anything waits for another try, in milliseconds.
+pub const BACK_OFF_MAX_MS: u64 = 30_000;
+
+/// Whether a try planned for `at` is due. One planned further ahead than anything is ever planned is due too: the
+/// clock was set back, and nothing must wait for the old time to come again.
+#[must_use]
+pub fn is_due(at: Millis, now: Millis) -> bool {
+    at <= now || at > now.plus(BACK_OFF_MAX_MS)
+}
+
 /// When something is due next without any outcome. A time that has passed means: now.
 #[must_use]
 pub fn next_deadline(state: &State, now: Millis) -> Option<Millis> {
@@ -75,11 +85,11 @@ pub fn next_deadline(state: &State, now: Millis) -> Option<Millis> {
         Run::Idle | Run::Attempt(_) => None,
     });
     let retries = state.drift.values().chain(state.garbage.values());
-    job.chain(retries.map(|retry| retry.not_before).filter(|at| *at > now)).min()
+    job.chain(retries.map(|retry| retry.not_before).filter(|at| !is_due(*at, now))).min()
 }
 
 fn restore(state: &State, now: Millis) -> Option<Pending> {
-    state.drift.iter().filter(|(_, retry)| retry.not_before <= now).find_map(|(id, retry)| {
+    state.drift.iter().filter(|(_, retry)| is_due(retry.not_before, now)).find_map(|(id, retry)| {
         let component = state.components.get(id)?;
         let kind = component.release.spec.kind;
         Some(Pending {
@@ -90,7 +100,7 @@ fn restore(state: &State, now: Millis) -> Option<Pending> {
 }
 
 fn collect(state: &State, now: Millis) -> Option<Pending> {
-    let (kind, retry) = state.garbage.iter().find(|(_, retry)| retry.not_before <= now)?;
+    let (kind, retry) = state.garbage.iter().find(|(_, retry)| is_due(retry.not_before, now))?;
     let keep = state.kept_releases().into_iter().filter(|r| r.spec.kind == *kind).cloned().collect();
     Some(Pending {
         key: TaskKey { job: None, task: Task::Collect(*kind), attempt: retry.attempts },

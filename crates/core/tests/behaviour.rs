@@ -392,3 +392,30 @@ fn a_package_whose_install_failed_goes_with_the_next_success() {
     assert!(!life.state.delivered.contains_key(&package("v2")));
     assert!(!life.world.stored.contains(&release("web", "2").id));
 }
+
+#[test]
+fn a_download_that_replaces_its_namesake_frees_what_that_held() {
+    let mut life = shop();
+    for (offered, stored, gone) in [("v1", "1", "2"), ("v2", "2", "1")] {
+        let (id, source) = (package("shop"), format!("test:{offered}"));
+        life.world.offered.insert("shop".into(), life.world.offered[offered].clone());
+        life.command(Command::FetchFrom { id, source, then: Then::Stop }).unwrap();
+        life.settle();
+        assert!(life.world.stored.contains(&release("db", stored).id));
+        assert!(!life.world.stored.contains(&release("db", gone).id));
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_holds_nothing_up() {
+    let mut life = shop();
+    life.now = scomo_core::id::Millis(1_000_000_000);
+    life.world.faults = vec![FailureKind::Unavailable];
+    life.command(install_from("v1", Then::Install)).unwrap();
+    while matches!(life.state.job.as_ref().unwrap().run, scomo_core::state::Run::Attempt(_)) {
+        life.step();
+    }
+    life.now = scomo_core::id::Millis(5);
+    assert!(life.input(&scomo_core::command::Input::Tick).unwrap());
+    assert!(matches!(life.state.job.as_ref().unwrap().run, scomo_core::state::Run::Attempt(2)));
+}

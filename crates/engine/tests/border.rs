@@ -25,7 +25,7 @@ use scomo_engine::sim::{FaultAction, SimWorld, StepName, source};
 use scomo_engine::worker::{Answer, JOB_BYTES_MAX, Job, Line, PARENT_ENV, Request, WorkerCommand};
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 struct Device {
     dir: TempDir,

@@ -23,7 +23,7 @@ use crate::store::StoreError;
 
 /// Shortest time between two snapshots that differ in progress only: the bus shows four a second.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Longest sleep, so that a clock that was set takes effect soon.
+/// Longest sleep while something is due some time, so that a clock that was set takes effect soon.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Wait after the first failed append that must not be lost; doubled up to the longest.
 const STORE_RETRY_MIN: Duration = Duration::from_millis(500);
@@ -170,7 +170,8 @@ impl Writer {
 
     /// The next message; time that passed is one.
     fn next(&self, inbox: &Receiver<Message>) -> Option<Message> {
-        match inbox.recv_timeout(self.sleep()) {
+        let Some(sleep) = self.sleep() else { return inbox.recv().ok() };
+        match inbox.recv_timeout(sleep) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => Some(Message::Wake),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -375,8 +376,8 @@ impl Writer {
         self.trouble = Some(Trouble { why, wait, until: Instant::now() + wait });
     }
 
-    /// How long nothing is due.
-    fn sleep(&self) -> Duration {
+    /// How long nothing is due; `None`: nothing ever is, and an idle device is left alone.
+    fn sleep(&self) -> Option<Duration> {
         let now = Instant::now();
         let until = |at: Instant| at.saturating_duration_since(now);
         let progress = self.progress_due.map(until);
@@ -390,7 +391,7 @@ impl Writer {
                 deadline.map(|at| Duration::from_millis(at.0.saturating_sub(clock.0)))
             }
         };
-        progress.into_iter().chain(work).fold(SLEEP_MAX, Duration::min)
+        progress.into_iter().chain(work).min().map(|sleep| sleep.min(SLEEP_MAX))
     }
 
     fn publish(&mut self) {

@@ -23,7 +23,7 @@ use crate::runner::{OnEvent, Runner, Running};
 use crate::sim::{FaultAction, SimRunner, SimWorld, StepName};
 use crate::store::{Store, StoreError};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Counts the points at which the power can go, and cuts it at one of them. After that nothing happens any more.
 #[derive(Debug, Default)]
