@@ -21,7 +21,7 @@ enum Task {
     Demo,
     /// Measure time, memory, disk and writes beside podman (as root)
     Bench(bench::Options),
-    /// Cut the power at every disk write of an update (as root)
+    /// Cut the power at every disk write of an install and an update (as root)
     Powercut(powercut::Options),
     /// Try the product under a real systemd in a virtual machine, with a power cut (as root)
     Systemd,

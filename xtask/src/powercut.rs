@@ -1,6 +1,6 @@
-//! `cargo xtask powercut`: the power is cut at every disk write of an update.
+//! `cargo xtask powercut`: the power is cut at every disk write of an install and of an update.
 //!
-//! The real daemon updates a package on a disk that records every write and every flush ([`recorder`], [`scene`]).
+//! The real daemon installs and updates a package on a disk that records every write and every flush ([`recorder`], [`scene`]).
 //! Then, for every recorded write, the disk is made as a power cut right after it could have left it: with all writes,
 //! and with random parts of those that no flush made durable ([`cuts`]). Each of these disks is mounted and must hold
 //! the old state or the new one, whole, and the new one once `scomoctl` said so ([`check`]). On some of them the real
@@ -10,7 +10,7 @@
 //! success means that the lie was found out.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -38,7 +38,7 @@ mod trial;
 )]
 pub struct Options {
     /// Random parts of the unflushed writes to try at each write, beside all of them
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 8)]
     subsets: u32,
     /// Seed of the random parts
     #[arg(long, default_value_t = 1)]
@@ -64,6 +64,8 @@ enum Sabotage {
     Flushes,
     /// The system under daemon and workers: fsync, fdatasync and syncfs do nothing
     Syncs,
+    /// The same, for syncfs alone: the one sync that makes the content store durable
+    Syncfs,
 }
 
 /// Records, cuts, checks, prints the figures; true when no image was bad, or with sabotage when some were.
@@ -94,7 +96,8 @@ fn build_and_again(options: &Options) -> Result<bool> {
     }
     let folder = executables()?;
     let lying = match options.sabotage {
-        Some(Sabotage::Syncs) => Some(lying_executables(&folder)?),
+        Some(Sabotage::Syncs) => Some(lying_executables(&folder, "fsync,fdatasync,syncfs,sync")?),
+        Some(Sabotage::Syncfs) => Some(lying_executables(&folder, "syncfs")?),
         Some(Sabotage::Flushes) | None => None,
     };
     let mut again = Command::new(folder.join("xtask"));
@@ -103,15 +106,15 @@ fn build_and_again(options: &Options) -> Result<bool> {
     Ok(again.stdin(Stdio::null()).status().context("cannot start the build with the recorder")?.success())
 }
 
-/// A folder with the executables, in which the daemon and all that it starts are told that every sync succeeded.
-fn lying_executables(folder: &std::path::Path) -> Result<tempfile::TempDir> {
+/// A folder with the executables, in which the daemon and all that it starts are told that these calls succeeded.
+fn lying_executables(folder: &Path, calls: &str) -> Result<tempfile::TempDir> {
     let made = tempfile::tempdir().context("cannot make a folder")?;
     for name in ["scomoctl", "scomo-worker-container"] {
         std::os::unix::fs::symlink(folder.join(name), made.path().join(name))
             .context("cannot link an executable")?;
     }
     let daemon = made.path().join("scomod");
-    let lie = "-f -qq -o /dev/null -e trace=fsync,fdatasync,syncfs,sync -e inject=fsync,fdatasync,syncfs,sync:retval=0";
+    let lie = format!("-f -qq -o /dev/null -e trace={calls} -e inject={calls}:retval=0");
     let real: PathBuf = folder.join("scomod");
     let script = format!("#!/bin/sh\nexec strace {lie} -- '{}' \"$@\"\n", real.display());
     std::fs::write(&daemon, script).context("cannot write the lying daemon")?;

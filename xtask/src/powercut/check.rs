@@ -13,7 +13,7 @@ use scomo_core::state::State;
 use scomo_core::status::ComponentState;
 use scomo_engine::store::Store as Facts;
 
-use super::scene::{COMPONENT, VERSIONS};
+use super::scene::COMPONENT;
 
 /// What a disk holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +22,6 @@ pub enum Verdict {
     Old,
     /// The state after it.
     New,
-}
-
-impl Verdict {
-    /// The version that is active.
-    pub fn version(self) -> &'static str {
-        let [old, new] = VERSIONS;
-        match self {
-            Self::Old => old,
-            Self::New => new,
-        }
-    }
 }
 
 /// One entry of a folder.
@@ -45,18 +34,38 @@ enum Entry {
 
 type Tree = BTreeMap<PathBuf, Entry>;
 
-/// How the folders of releases look when they are whole, by their names.
-#[derive(Debug, Default)]
-pub struct Reference(BTreeMap<String, Tree>);
+/// What a disk may hold.
+#[derive(Debug)]
+pub struct Reference {
+    /// The version before; none: nothing is installed.
+    old: Option<&'static str>,
+    /// The version after.
+    new: &'static str,
+    /// How the folders of releases look when they are whole, by their names.
+    releases: BTreeMap<String, Tree>,
+}
 
 impl Reference {
+    /// One that knows no release yet.
+    pub fn new(old: Option<&'static str>, new: &'static str) -> Self {
+        Self { old, new, releases: BTreeMap::new() }
+    }
+
+    /// The version that must run for a verdict; none: nothing is installed.
+    pub fn version(&self, verdict: Verdict) -> Option<&'static str> {
+        match verdict {
+            Verdict::Old => self.old,
+            Verdict::New => Some(self.new),
+        }
+    }
+
     /// Takes the folders that are there now for whole ones. The newest must be that of `version`.
     pub fn learn(&mut self, state_dir: &Path, version: &str) -> Result<()> {
         let folder = state_dir.join("containers/releases");
         let mut new = Vec::new();
         for entry in std::fs::read_dir(&folder).context("cannot read the releases")? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if !self.0.contains_key(&name) {
+            if !self.releases.contains_key(&name) {
                 new.push((name.clone(), walk(&folder.join(name))?));
             }
         }
@@ -64,14 +73,15 @@ impl Reference {
         let file = tree.get(Path::new("rootfs/version"));
         let right = matches!(file, Some(Entry::File(.., content)) if content == version.as_bytes());
         ensure!(right, "the release of version {version} does not hold that version");
-        self.0.extend(new);
+        self.releases.extend(new);
         Ok(())
     }
 
     /// The release's folder must be there, complete when it is staged.
     fn compare(&self, state_dir: &Path, release: &Release, staged: bool) -> Result<()> {
         let name = release.id.as_str().trim_start_matches("sha256:");
-        let expected = self.0.get(name).with_context(|| format!("release {name} was never installed"))?;
+        let expected =
+            self.releases.get(name).with_context(|| format!("release {name} was never installed"))?;
         let found = walk(&state_dir.join("containers/releases").join(name))?;
         for (path, entry) in expected {
             if staged || path == Path::new("config.json") {
@@ -117,7 +127,7 @@ fn walk(root: &Path) -> Result<Tree> {
 
 /// Checks the disk that is mounted at `state_dir`. An error says what is bad.
 pub fn check(state_dir: &Path, reference: &Reference, reported: bool) -> Result<Verdict> {
-    let state = replay(state_dir)?;
+    let state = replay(state_dir, reference.old.is_none() && !reported)?;
     let images = whole_images(state_dir, &state)?;
     for release in needed(&state) {
         let id = tree_id(&release.release)?;
@@ -128,22 +138,28 @@ pub fn check(state_dir: &Path, reference: &Reference, reported: bool) -> Result<
         );
         reference.compare(state_dir, &release.release, release.staged)?;
     }
-    let component = state.components.iter().find(|(id, _)| id.as_str() == COMPONENT);
-    let (_, component) = component.context("the component is gone")?;
-    ensure!(component.state == ComponentState::Active, "the component is not active");
-    let version = component.release.spec.version.as_str();
-    let found = [Verdict::Old, Verdict::New].into_iter().find(|verdict| verdict.version() == version);
-    let verdict = found.with_context(|| format!("version {version} is active"))?;
+    let component = state.components.iter().find(|(id, _)| id.as_str() == COMPONENT).map(|(_, it)| it);
+    ensure!(component.is_none_or(|it| it.state == ComponentState::Active), "the component is not active");
+    let version = component.map(|component| component.release.spec.version.as_str());
+    let verdict = match version {
+        version if version == Some(reference.new) => Verdict::New,
+        version if version == reference.old => Verdict::Old,
+        None => bail!("the component is gone"),
+        Some(version) => bail!("version {version} is active"),
+    };
     ensure!(!reported || verdict == Verdict::New, "success was reported, and the old state is back");
     Ok(verdict)
 }
 
-/// The state that the facts give.
-fn replay(state_dir: &Path) -> Result<State> {
+/// The state that the facts give. The fact store may be missing where the device is new.
+fn replay(state_dir: &Path, new: bool) -> Result<State> {
     let path = state_dir.join("facts.db");
-    // Opening would make a new store where there is none.
-    ensure!(path.exists(), "the fact store is gone");
     let mut state = State::default();
+    if !path.exists() {
+        // Opening would make a new store where there is none, but a log without its store is damage.
+        ensure!(new && !state_dir.join("facts.db-wal").exists(), "the fact store is gone");
+        return Ok(state);
+    }
     Facts::open(&path, &mut |_, fact: Fact| scomo_core::apply(&mut state, &fact).map_err(|e| e.to_string()))
         .context("the fact store cannot be opened")?;
     Ok(state)
@@ -179,7 +195,10 @@ fn needed(state: &State) -> Vec<Needed> {
 /// The images in the content store, of which every object was hashed.
 fn whole_images(state_dir: &Path, state: &State) -> Result<BTreeSet<TreeId>> {
     let root = state_dir.join("containers/store");
-    ensure!(root.is_dir(), "the content store is gone");
+    if !root.is_dir() {
+        // Nothing was ever fetched; whoever needs an image misses it.
+        return Ok(BTreeSet::new());
+    }
     let store = Contents::open(&root).context("the content store cannot be opened")?;
     let report = store.verify(&|| false).context("the content store cannot be verified")?;
     ensure!(report.manifests.is_empty(), "damaged in the content store: {:?}", report.manifests);

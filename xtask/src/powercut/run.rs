@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::errno::Errno;
 use nix::mount::MntFlags;
-use scomo_tests::{disk, process};
+use scomo_tests::{disk, process, wait};
 
 use super::check::{self, Reference, Verdict};
 use super::cuts::{Cut, Image, Recording};
 use super::recorder::Event;
-use super::scene::Scene;
+use super::scene::{Scene, Subject};
 use super::{Options, Sabotage, trial};
 
 /// Threads that try images. Mounting waits more than it computes.
@@ -45,9 +46,13 @@ impl Tally {
         }
     }
 
+    fn images(&self) -> u64 {
+        self.old + self.new + self.bad
+    }
+
     fn print(&self, what: &str, since: Instant) {
         let Self { old, new, bad, .. } = self;
-        let images = old + new + bad;
+        let images = self.images();
         println!(
             "{what}: {images} images tried: {old} old, {new} new, {bad} bad, in {} s",
             since.elapsed().as_secs()
@@ -58,9 +63,26 @@ impl Tally {
 /// Does all of it.
 pub fn run(options: &Options) -> Result<bool> {
     disk::private_mounts()?;
-    let started = Instant::now();
     let scene = Scene::prepare()?;
-    let take = scene.record()?;
+    let Some(sabotage) = options.sabotage else {
+        let install = try_subject(options, &scene, Subject::Install)?;
+        let update = try_subject(options, &scene, Subject::Update)?;
+        let (images, bad) = (install.images() + update.images(), install.bad + update.bad);
+        println!("{images} images tried, {bad} bad");
+        // Images of one kind only would mean that the cuts missed the moment that matters.
+        let both = [&install, &update].iter().all(|tally| tally.old > 0 && tally.new > 0);
+        ensure!(both || bad > 0, "there must be old and new images in each part");
+        return Ok(bad == 0);
+    };
+    let subject = if sabotage == Sabotage::Flushes { Subject::Update } else { Subject::SyncedUpdate };
+    let found = try_subject(options, &scene, subject)?.bad > 0;
+    println!("the sabotage was {}found out", if found { "" } else { "NOT " });
+    Ok(found)
+}
+
+fn try_subject(options: &Options, scene: &Scene, subject: Subject) -> Result<Tally> {
+    let started = Instant::now();
+    let take = scene.record(subject)?;
     let recording = Recording {
         base: take.base,
         events: take.events,
@@ -68,41 +90,44 @@ pub fn run(options: &Options) -> Result<bool> {
         seed: options.seed,
         ignore_flushes: options.sabotage == Some(Sabotage::Flushes),
     };
-    print_recording(&recording, started);
-    let cuts = recording.count()?;
+    print_recording(subject, &recording, started);
     let started = Instant::now();
-    let tally = try_all(options, &recording, &take.reference)?;
+    let mut tally = try_all(options, &recording, &take.reference)?;
     tally.print("checked", started);
-    if options.sabotage.is_some() {
-        println!(
-            "{}",
-            if tally.bad > 0 { "the sabotage was found out" } else { "the sabotage was NOT found out" }
-        );
-        return Ok(tally.bad > 0);
+    if subject == Subject::Update && options.sabotage.is_none() && options.daemons > 0 {
+        let started = Instant::now();
+        let daemon = try_daemons(options, scene, &recording, &take.reference)?;
+        daemon.print("recovered by the daemon", started);
+        tally.bad += daemon.bad;
     }
-    let started = Instant::now();
-    let mut daemon = Tally::default();
-    let step = cuts.div_ceil(options.daemons.max(1)).max(1);
-    // In the middle of each stretch: not only whole updates at the first and the last write.
-    let wanted = |cut: &Cut| options.daemons > 0 && cut.number % step == step / 2;
-    recording.each(&wanted, &mut |cut, image| {
-        daemon.add(cut, trial::attempt(&scene, &take.reference, cut, image));
-        Ok(())
-    })?;
-    daemon.print("recovered by the daemon", started);
-    Ok(tally.bad == 0 && daemon.bad == 0 && tally.old > 0 && tally.new > 0)
+    Ok(tally)
 }
 
-fn print_recording(recording: &Recording, started: Instant) {
+/// Starts the daemon on some of the images, the first one among them.
+fn try_daemons(
+    options: &Options,
+    scene: &Scene,
+    recording: &Recording,
+    reference: &Reference,
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let step = recording.count()?.div_ceil(options.daemons).max(1);
+    recording.each(&|cut| cut.number.is_multiple_of(step), &mut |cut, image| {
+        tally.add(cut, trial::attempt(scene, reference, cut, image));
+        Ok(())
+    })?;
+    Ok(tally)
+}
+
+fn print_recording(subject: Subject, recording: &Recording, started: Instant) {
     let update = || recording.events.iter().skip_while(|event| **event != Event::Started);
     let writes = update().filter(|event| matches!(event, Event::Write(..))).count();
     let flushes = update().filter(|event| **event == Event::Flush).count();
     let after = update().skip_while(|event| **event != Event::Reported);
     let after = after.filter(|event| matches!(event, Event::Write(..))).count();
     let seconds = started.elapsed().as_secs();
-    println!(
-        "recorded in {seconds} s: {writes} writes ({after} after success) and {flushes} flushes of an update"
-    );
+    let what = if subject == Subject::Install { "first install" } else { "update" };
+    println!("{what}, recorded in {seconds} s: {writes} writes ({after} after success), {flushes} flushes");
 }
 
 /// Tries every image that the options ask for, in several threads.
@@ -114,7 +139,8 @@ fn try_all(options: &Options, recording: &Recording, reference: &Reference) -> R
             .map(|thread| {
                 let verdicts = verdicts.clone();
                 let mine = move |cut: &Cut| {
-                    cut.number.is_multiple_of(options.every) && (cut.number / options.every) % THREADS == thread
+                    cut.number.is_multiple_of(options.every)
+                        && (cut.number / options.every) % THREADS == thread
                 };
                 scope.spawn(move || try_some(recording, reference, &mine, &verdicts))
             })
@@ -165,7 +191,14 @@ fn try_one(
         return Ok(Err(error.context("the file system cannot be mounted")));
     }
     let verdict = check::check(mounted, reference, reported);
-    nix::mount::umount2(mounted, MntFlags::empty()).context("cannot unmount an image")?;
+    // A program that another thread is just starting holds copies of our open files until it runs.
+    wait::until_true("an image is unmounted", wait::SOON, || {
+        match nix::mount::umount2(mounted, MntFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EBUSY) => Ok(false),
+            Err(error) => Err(error).context("cannot unmount an image"),
+        }
+    })?;
     std::fs::remove_file(file).context("cannot remove an image")?;
     Ok(verdict)
 }

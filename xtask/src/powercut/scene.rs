@@ -1,4 +1,4 @@
-//! What is recorded: a device with version 1 of a package, updated to version 2.
+//! What is recorded: the first install on a new device, and the update from version 1 of a package to version 2.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,12 @@ use scomo_tests::process;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::check::Reference;
+use super::check::{Reference, Verdict};
 use super::recorder::{Event, Recorder};
 
 /// The component.
 pub const COMPONENT: &str = "app";
-/// The versions before and after.
-pub const VERSIONS: [&str; 2] = ["1", "2"];
+const VERSIONS: [&str; 2] = ["1", "2"];
 /// Bytes of the disk: busybox, two versions and a journal.
 const DISK_BYTES: usize = 32 << 20;
 /// Small files of each version, of which half differ from the other one's.
@@ -30,6 +29,17 @@ pub struct Scene {
     folder: TempDir,
     key: KeyPair,
     sources: Vec<String>,
+}
+
+/// What is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Version 1 on a new device, from the first start of the daemon.
+    Install,
+    /// The update from version 1.
+    Update,
+    /// The same, with everything before it made durable: for a device whose own syncs do nothing.
+    SyncedUpdate,
 }
 
 /// What a recording gives.
@@ -81,8 +91,8 @@ impl Scene {
         Device::builder().trust("factory", &self.key).folder(&self.folder.path().join("device"))
     }
 
-    /// Installs version 1, then records the update to version 2.
-    pub fn record(&self) -> Result<Take> {
+    /// Records it on a new disk.
+    pub fn record(&self, subject: Subject) -> Result<Take> {
         let blank = self.folder.path().join("blank.img");
         std::fs::write(&blank, vec![0; DISK_BYTES]).context("cannot write a disk")?;
         let options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
@@ -104,37 +114,56 @@ impl Scene {
         let base = std::fs::read(&blank).context("cannot read the empty disk")?;
         let recorder = Recorder::start(&self.folder.path().join("recorder"), base.clone())?;
         let disk = Disk::mount(recorder.file(), &self.state(), "noauto_da_alloc")?;
-        let mut reference = Reference::default();
-        self.update(&recorder, &mut reference)?;
+        let [first, second] = VERSIONS;
+        let mut reference = match subject {
+            Subject::Install => Reference::new(None, first),
+            Subject::Update | Subject::SyncedUpdate => Reference::new(Some(first), second),
+        };
+        self.perform(subject, &recorder, &disk, &mut reference)?;
         drop(disk);
         let events = recorder.finish()?;
         Ok(Take { base, events, reference })
     }
 
-    fn update(&self, recorder: &Recorder, reference: &mut Reference) -> Result<()> {
+    fn perform(
+        &self,
+        subject: Subject,
+        recorder: &Recorder,
+        disk: &Disk,
+        reference: &mut Reference,
+    ) -> Result<()> {
+        if subject == Subject::Install {
+            recorder.mark(Event::Started);
+        }
         let mut device = self.device().start()?;
         for (version, source) in VERSIONS.iter().zip(&self.sources) {
-            let update = *version != "1";
-            if update {
+            if subject == Subject::SyncedUpdate {
+                disk.sync()?;
+            }
+            let last = reference.version(Verdict::New) == Some(version);
+            if last && subject != Subject::Install {
                 recorder.mark(Event::Started);
             }
             device
                 .ctl(&["install", "--pkg-id", "powercut", source])?
                 .ok()
                 .with_context(|| device.daemon_log())?;
-            if update {
+            if last {
                 recorder.mark(Event::Reported);
             }
             device.wait_idle()?;
             runs(&device, version)?;
             reference.learn(&self.state(), version)?;
+            if last {
+                break;
+            }
         }
         device.power_off()
     }
 }
 
 /// An error unless the component is active in this version and really runs.
-pub fn runs(device: &Device, version: &str) -> Result<()> {
+fn runs(device: &Device, version: &str) -> Result<()> {
     let active = device.active_version(COMPONENT)?;
     ensure!(active.as_deref() == Some(version), "version {version} must be active, it is {active:?}");
     let running = device.running()?;

@@ -7,7 +7,7 @@ use scomo_tests::wait;
 
 use super::check::{self, Reference, Verdict};
 use super::cuts::{Cut, Image};
-use super::scene::{self, COMPONENT, Scene};
+use super::scene::{COMPONENT, Scene};
 
 /// Starts the daemon on the disk and waits until the old version or the new one runs.
 pub fn attempt(scene: &Scene, reference: &Reference, cut: &Cut, image: &Image<'_>) -> Result<Verdict> {
@@ -16,7 +16,7 @@ pub fn attempt(scene: &Scene, reference: &Reference, cut: &Cut, image: &Image<'_
     let disk = Disk::mount(&path, &scene.state(), "noauto_da_alloc").context("the disk cannot be mounted")?;
     let mut device = scene.device().start()?;
     device.wait_idle()?;
-    let running = settled(&device)?;
+    let running = settled(&device, reference)?;
     ensure!(!cut.reported || running == Verdict::New, "success was reported, and the old version runs");
     device.power_off()?;
     let found = check::check(&scene.state(), reference, cut.reported)?;
@@ -26,17 +26,16 @@ pub fn attempt(scene: &Scene, reference: &Reference, cut: &Cut, image: &Image<'_
     Ok(running)
 }
 
-fn settled(device: &Device) -> Result<Verdict> {
+fn settled(device: &Device, reference: &Reference) -> Result<Verdict> {
     let running = wait::until("the component runs", JOB, || {
         let active = device.active_version(COMPONENT)?;
         let running = device.running()?;
         let same = |verdict: &Verdict| {
-            active.as_deref() == Some(verdict.version())
-                && running == [format!("{COMPONENT} {}", verdict.version())]
+            reference.version(*verdict).is_some_and(|version| {
+                active.as_deref() == Some(version) && running == [format!("{COMPONENT} {version}")]
+            })
         };
         Ok([Verdict::Old, Verdict::New].into_iter().find(same))
     });
-    let running = running.with_context(|| device.daemon_log())?;
-    scene::runs(device, running.version())?;
-    Ok(running)
+    running.with_context(|| device.daemon_log())
 }
