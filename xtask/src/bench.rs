@@ -50,6 +50,8 @@ pub fn run(options: &Options) -> Result<bool> {
     disk::private_mounts()?;
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let registry = Registry::start()?;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("Load of the machine before: {}", load.trim());
     println!("Making the images and pushing them into a registry on loopback ...");
     let mut all = Vec::new();
     for compression in [Compression::Gzip, Compression::Zstd] {

@@ -79,6 +79,16 @@ impl Goal {
     }
 }
 
+/// What the columns are.
+const LEGEND: &str = "
+new files: bytes of files that the version before does not have
+podman, durable: 'podman pull' until it returned, and until all of it was on the disk
+ours: 'scomoctl install --inactive', which returns when all of it is on the disk; worker: its three steps alone
+cpu p/w: seconds of processor time of podman and of the workers
+disk p, w, o: what reached the device for podman, the workers alone, the daemon: the file system's journal and tables too
+written p, w: what podman and the workers had written, in whole pages; the goal is about this
+peak: highest resident memory of podman and of each step";
+
 /// Prints everything; true when every goal is met.
 pub fn print(all: &[Rounds]) -> Result<bool> {
     let mut goals = Vec::new();
@@ -86,6 +96,7 @@ pub fn print(all: &[Rounds]) -> Result<bool> {
         print!("{}", table(rounds)?);
         goals.extend(goals_of(rounds)?);
     }
+    println!("{LEGEND}");
     println!("\nGoals");
     for goal in &goals {
         let verdict = if goal.met() { "met   " } else { "MISSED" };
@@ -140,12 +151,12 @@ fn table(rounds: &Rounds) -> Result<String> {
             size(|u| u.podman.written)?,
             size(|u| u.worker.written)?,
             size(|u| u.device.written)?,
+            size(|u| u.podman.returned.written_bytes)?,
+            size(|u| u.worker.total().written_bytes)?,
             size(|u| u.podman.returned.peak_bytes)?,
             size(|u| u.worker.resolve.peak_bytes)?,
             size(|u| u.worker.fetch.peak_bytes)?,
             size(|u| u.worker.stage.peak_bytes)?,
-            String::new(),
-            String::new(),
         ];
         let _ = writeln!(text, "{}", row(&cells));
     }
@@ -178,7 +189,8 @@ fn goals_of(rounds: &Rounds) -> Result<Vec<Goal>> {
         let content = rounds.contents.get(number).copied().unwrap_or_default();
         // Where no file is new there is no ratio; the table has the bytes.
         if content.new_bytes > 0 {
-            let value = rounds.median(number, |u| mb(u.device.written))? / mb(content.new_bytes);
+            let value =
+                rounds.median(number, |u| mb(u.worker.total().written_bytes))? / mb(content.new_bytes);
             let text = format!("{what}: bytes written / bytes of new files");
             goals.push(Goal { text, value, limit: WRITTEN_RATIO_MAX, unit: "" });
         }

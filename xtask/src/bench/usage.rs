@@ -15,6 +15,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Most resident memory, in bytes.
     pub peak_bytes: u64,
+    /// Bytes that it made the kernel write to disks, in whole pages. The file system's own book-keeping is not in it.
+    pub written_bytes: u64,
 }
 
 impl Usage {
@@ -24,6 +26,7 @@ impl Usage {
             wall: self.wall.saturating_add(other.wall),
             cpu: self.cpu.saturating_add(other.cpu),
             peak_bytes: self.peak_bytes.max(other.peak_bytes),
+            written_bytes: self.written_bytes.saturating_add(other.written_bytes),
         }
     }
 }
@@ -76,7 +79,9 @@ fn wait(id: u32) -> Result<(i32, Usage)> {
     };
     let cpu = time(usage.ru_utime).saturating_add(time(usage.ru_stime));
     let peak_bytes = u64::try_from(usage.ru_maxrss).unwrap_or_default().saturating_mul(1024);
-    Ok((status, Usage { wall: Duration::ZERO, cpu, peak_bytes }))
+    // In units of 512 bytes, whatever the disk has.
+    let written_bytes = u64::try_from(usage.ru_oublock).unwrap_or_default().saturating_mul(512);
+    Ok((status, Usage { wall: Duration::ZERO, cpu, peak_bytes, written_bytes }))
 }
 
 /// A number of a process as `/proc/<id>/status` has it, for example `VmRSS`, in bytes.
@@ -99,6 +104,7 @@ mod tests {
         assert_eq!(text, "got hello\n");
         assert!(usage.cpu > Duration::ZERO && usage.cpu <= usage.wall.saturating_mul(2), "{usage:?}");
         assert!(usage.peak_bytes > 100_000, "{usage:?}");
+        assert_eq!(usage.written_bytes, 0, "{usage:?}");
         let error = measure(Command::new("sh").args(["-c", "echo why >&2; exit 3"]), "").unwrap_err();
         assert!(error.to_string().contains("why"), "{error}");
     }
