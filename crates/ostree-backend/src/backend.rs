@@ -15,6 +15,7 @@ use crate::boot;
 use crate::config::JobConfig;
 use crate::error::OsError;
 use crate::health;
+use crate::namespace;
 use crate::pull::{Options, Remote, cancellable, size_of};
 use crate::resolve;
 use crate::source::Pinned;
@@ -95,6 +96,7 @@ impl OstreeBackend {
         if cx.cancelled() {
             return Err(OsError::Cancelled);
         }
+        namespace::prepare(&self.job.os.sysroot)?;
         let os = Os::look(&self.job.os)?;
         let repo = os.repo();
         let message = format!("looking for {}", pinned.commit);

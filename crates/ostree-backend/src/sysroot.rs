@@ -41,14 +41,14 @@ pub(crate) fn repo_path(config: &Config) -> PathBuf {
 impl Os {
     /// Opens the sysroot for looking at it.
     pub(crate) fn look(config: &Config) -> Result<Self, OsError> {
-        let os = Self::new(config)?;
+        let os = Self::new(config, false)?;
         os.load()?;
         Ok(os)
     }
 
     /// Opens the sysroot for changing it, and keeps other programs out until the value is dropped.
     pub(crate) fn change(config: &Config, cx: &StepCx) -> Result<Self, OsError> {
-        let os = Self::new(config)?;
+        let os = Self::new(config, namespace::prepare(&config.sysroot)?)?;
         let deadline = Instant::now() + LOCK_WAIT;
         while !os.sysroot.try_lock().map_err(OsError::libostree("lock the sysroot"))? {
             if cx.cancelled() {
@@ -69,7 +69,7 @@ impl Os {
         Ok(os)
     }
 
-    fn new(config: &Config) -> Result<Self, OsError> {
+    fn new(config: &Config, private: bool) -> Result<Self, OsError> {
         let path = config.sysroot.clone();
         if !repo_path(config).is_dir() {
             let what = format!(
@@ -79,7 +79,6 @@ impl Os {
             );
             return Err(OsError::Broken(what));
         }
-        let private = namespace::prepare(&path)?;
         let sysroot = ostree::Sysroot::new(Some(&gio::File::for_path(&path)));
         if private {
             sysroot.set_mount_namespace_in_use();
@@ -195,8 +194,9 @@ impl Os {
         if all.first().is_some_and(|first| first.equal(&wanted)) {
             return Ok(());
         }
-        let rest = all.into_iter().filter(|d| !d.equal(&wanted));
-        let order: Vec<_> = std::iter::once(wanted.clone()).chain(rest).collect();
+        // Not `wanted.clone()`: that makes another object, and libostree knows the booted deployment by its address.
+        let (mut order, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.equal(&wanted));
+        order.extend(rest);
         self.write(&order)
     }
 

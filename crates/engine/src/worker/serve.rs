@@ -36,15 +36,16 @@ const LOCK_RETRY: Duration = Duration::from_millis(20);
 pub struct Worker {
     /// Which backend it hosts; names its lock file.
     pub kind: ComponentKind,
-    /// How it is confined while it carries out [`Request::is_untrusted`] requests, from the job's configuration.
-    pub confine: fn(&serde_json::Value) -> Confinement,
+    /// How it is confined while it carries out a job that [`Request::is_untrusted`]; `None`: not at all, for a step
+    /// that needs too much of the system.
+    pub confine: fn(&Job) -> Option<Confinement>,
 }
 
 impl Worker {
     /// A worker that may write in `state_dir` and `runtime_dir` only while it reads untrusted data.
     #[must_use]
     pub fn new(kind: ComponentKind) -> Self {
-        Self { kind, confine: Confinement::from_config }
+        Self { kind, confine: |job| Some(Confinement::from_config(&job.config)) }
     }
 }
 
@@ -151,9 +152,9 @@ fn newest(text: String) -> String {
 /// before the file system becomes read-only.
 fn prepare(worker: &Worker, job: &Job) -> Result<Option<File>, Failure> {
     let lock = if job.request.is_exclusive() { Some(lock(worker.kind, &job.config)?) } else { None };
-    if job.request.is_untrusted() {
-        let report = confine::enter(&(worker.confine)(&job.config))
-            .map_err(|e| Failure::new(FailureKind::Broken, chain(&e)))?;
+    let confinement = if job.request.is_untrusted() { (worker.confine)(job) } else { None };
+    if let Some(to) = confinement {
+        let report = confine::enter(&to).map_err(|e| Failure::new(FailureKind::Broken, chain(&e)))?;
         for missing in report.missing() {
             warn!("running less confined: {missing}");
         }

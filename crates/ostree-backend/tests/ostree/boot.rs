@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use scomo_core::effect::Target;
-use scomo_core::id::ReleaseId;
-use scomo_core::spec::Release;
+use scomo_core::id::{PackageId, ReleaseId};
+use scomo_core::spec::{ComponentKind, Release};
 use scomo_engine::backend::{Backend, StepCx};
 use scomo_engine::boot::BootControl;
+use scomo_engine::conformance::ProcessBackend;
+use scomo_engine::worker::{PARENT_ENV, WorkerCommand};
 use scomo_ostree_backend::boot::{NoCounting, Simulated, TRIES};
-use scomo_ostree_backend::{JobConfig, OstreeBackend};
+use scomo_ostree_backend::{JobConfig, Store};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::common::{Device, Repository, ok, run, skip};
+use crate::common::{Device, Repository, ok, skip};
 
 /// A device under one kind of boot control.
 trait Machine {
@@ -110,7 +112,7 @@ fn prepare(device: &Device, repository: &Repository) -> [Release; 2] {
         let release = device.resolve(&repository.local(&Repository::branch(version)));
         device.fetch(&release);
         device.stage(&release);
-        scomo_ostree_backend::Store::new(&device.job().dir()).choose(&release.id).expect("choose");
+        Store::new(&device.job().dir()).choose(&release.id).expect("choose");
         release
     };
     repository.commit("1", &[]);
@@ -135,7 +137,7 @@ impl Machine for Played<'_> {
 
     fn break_release(&mut self, release: &Release) {
         let commit = release.spec.version.clone();
-        let store = scomo_ostree_backend::Store::new(&self.0.job().dir());
+        let store = Store::new(&self.0.job().dir());
         let record = store.get(&release.id).expect("read").unwrap_or_else(|| panic!("{commit} is not known"));
         self.0.loader().update(|loader| loader.unbootable.extend([record.commit])).expect("loader");
     }
@@ -247,6 +249,33 @@ fn the_order_of_deployments_is_a_boot_control() {
     suite(&mut Mounted::new(&device, &repository), &a, &b);
 }
 
+/// The worker on a device that is booted by nothing but mounts. It brings the programs of this machine along, as the
+/// demonstration OS has none; everything else is that of the deployment.
+fn worker_inside(device: &Device, repository: &Repository, root: &Path) -> WorkerCommand {
+    let sysroot = device.sysroot();
+    let folder = device.state().parent().expect("folder").to_owned();
+    let script = format!(
+        "set -e; unset {parent}; cd /; mount --make-rprivate /
+         mount --bind '{deployment}' '{root}'; cp '{worker}' '{folder}/worker'
+         ro() {{ mount --bind \"$1\" \"$2\"; mount -o remount,bind,ro \"$2\"; }}
+         ro '{sysroot}' '{root}/sysroot'; ro '{sysroot}/boot' '{root}/boot'; ro /usr '{root}/usr'
+         mount --bind '{folder}' '{root}/var'; ro '{web}' '{root}/tmp'
+         mount --rbind /proc '{root}/proc'; mount --rbind /dev '{root}/dev'
+         mount -t tmpfs run '{root}/run'; touch '{root}/run/ostree-booted'
+         ! touch '{root}/sysroot/x' '{root}/boot/x' 2>/dev/null
+         exec chroot '{root}' /var/worker",
+        parent = PARENT_ENV,
+        deployment = default_deployment(device).display(),
+        root = root.display(),
+        worker = Device::worker().program.display(),
+        sysroot = sysroot.display(),
+        folder = folder.display(),
+        web = repository.web_root().display(),
+    );
+    let args = ["-m", "/bin/sh", "-c", &script].map(str::to_owned).to_vec();
+    WorkerCommand { program: "unshare".into(), args }
+}
+
 #[test]
 fn a_booted_device_updates_itself_over_read_only_mounts() {
     if skip("a_booted_device_updates_itself_over_read_only_mounts") {
@@ -255,57 +284,60 @@ fn a_booted_device_updates_itself_over_read_only_mounts() {
     let repository = Repository::new();
     let device = Device::new(&repository);
     let commits = ["1", "2"].map(|version| repository.commit(version, &[]));
-    let mut machine = Mounted::new(&device, &repository);
+    let root = tempfile::tempdir().expect("dir");
+    // A new worker each time, on what is booted at that time.
+    let booted = std::cell::RefCell::new(worker_inside(&device, &repository, root.path()));
+    let reboot = || *booted.borrow_mut() = worker_inside(&device, &repository, root.path());
+    let config = json!({
+        "state_dir": "/var/state",
+        "runtime_dir": "/run/scomo",
+        "os": { "remotes": { "file:///tmp/repo": { "insecure_accept_unsigned": true } } },
+    });
+    let backend = || ProcessBackend::new(booted.borrow().clone(), ComponentKind::Os, config.clone());
     let cx = StepCx::detached();
-    let backend = || OstreeBackend::new(Mounted::job());
+    let etc = |name: &str| default_deployment(&device).join("etc").join(name);
+    let switch = |release: &Release, target: Target| ok(backend().switch(&release.spec.id, &target, &cx));
     let mut installed: Vec<Release> = Vec::new();
     for version in ["1", "2"] {
-        let release = machine.inside(|| {
-            fs::write(format!("/etc/set-before-{version}"), "x").expect("the device's settings");
-            let source = format!("ostree+file:///tmp/repo?ref={}", Repository::branch(version));
-            let package = scomo_core::id::PackageId::new("demo").expect("id");
-            let release = ok(backend().resolve(&package, &source, &cx)).releases[0].clone();
-            ok(backend().fetch(&release, &cx));
-            ok(backend().stage(&release, &cx));
-            assert!(ok(backend().switch(&release.spec.id, &Target::Active(release.clone()), &cx)));
-            assert!(backend().probe(&release, &cx).is_err());
-            release
-        });
-        machine.reboot();
-        machine.inside(|| {
-            assert_eq!(ok(backend().observe()).running, [release.id.clone()]);
-            ok(backend().probe(&release, &cx));
-            ok(backend().confirm(&release, &cx));
-            assert!(!ok(backend().switch(&release.spec.id, &Target::Active(release.clone()), &cx)));
-            assert!(Path::new(&format!("/etc/set-before-{version}")).exists(), "settings come along");
-        });
+        fs::write(etc(&format!("set-before-{version}")), "x").expect("the device's settings");
+        let source = format!("ostree+file:///tmp/repo?ref={}", Repository::branch(version));
+        let package = PackageId::new("demo").expect("id");
+        let release = ok(backend().resolve(&package, &source, &cx)).releases[0].clone();
+        ok(backend().fetch(&release, &cx));
+        ok(backend().stage(&release, &cx));
+        assert!(switch(&release, Target::Active(release.clone())));
+        assert!(backend().probe(&release, &cx).is_err());
+        reboot();
+        assert_eq!(ok(backend().observe()).running, std::slice::from_ref(&release.id));
+        ok(backend().probe(&release, &cx));
+        ok(backend().confirm(&release, &cx));
+        assert!(!switch(&release, Target::Active(release.clone())));
+        assert!(etc(&format!("set-before-{version}")).exists(), "settings come along");
         installed.push(release);
     }
     let [v1, v2] = [&installed[0], &installed[1]];
     assert_eq!(device.deployed(), [commits[1].clone(), commits[0].clone(), device.base.clone()]);
-    // The booted one stays although nobody keeps it; what it came with stays too.
-    machine.inside(|| ok(backend().collect(&[], &cx)));
+    // The booted one stays although nobody keeps it; what the device came with stays too.
+    ok(backend().collect(&[], &cx));
     assert_eq!(device.deployed(), [commits[1].clone(), device.base.clone()]);
-    machine.inside(|| {
-        ok(backend().fetch(v1, &cx));
-        ok(backend().stage(v1, &cx));
-        assert!(ok(backend().switch(&v1.spec.id, &Target::Active(v1.clone()), &cx)));
-    });
-    machine.reboot();
-    machine.inside(|| {
-        assert_eq!(ok(backend().observe()).running, [v1.id.clone()]);
-        ok(backend().confirm(v1, &cx));
-        ok(backend().collect(&[v1.clone(), v2.clone()], &cx));
-        // Left for what the device came with.
-        assert!(ok(backend().switch(&v1.spec.id, &Target::Absent, &cx)));
-    });
-    machine.reboot();
-    machine.inside(|| {
-        assert_eq!(ok(backend().observe()).running, []);
-        assert!(!ok(backend().switch(&v1.spec.id, &Target::Absent, &cx)));
-        ok(backend().collect(&[], &cx));
-    });
-    assert_eq!(device.deployed(), [device.base.clone()]);
+    assert_eq!(ok(backend().observe()).running, std::slice::from_ref(&v2.id));
+    ok(backend().fetch(v1, &cx));
+    ok(backend().stage(v1, &cx));
+    assert!(switch(v1, Target::Active(v1.clone())));
+    // Taken back before the reboot: the booted one is the default again.
+    assert!(!switch(v2, Target::Active(v2.clone())));
+    assert_eq!(device.deployed()[0], commits[1]);
+    assert!(switch(v1, Target::Active(v1.clone())));
+    reboot();
+    assert_eq!(ok(backend().observe()).running, std::slice::from_ref(&v1.id));
+    ok(backend().confirm(v1, &cx));
+    ok(backend().collect(&[v1.clone(), v2.clone()], &cx));
+    // Left for what the device came with.
+    assert!(switch(v1, Target::Absent));
+    reboot();
+    assert_eq!(ok(backend().observe()).running, []);
+    assert!(!switch(v1, Target::Absent));
+    ok(backend().collect(&[], &cx));
+    assert_eq!(device.deployed(), std::slice::from_ref(&device.base));
     device.fsck();
-    run("sync", &[]);
 }

@@ -30,8 +30,7 @@ fn killed_at(n: usize) -> WorkerCommand {
 /// checked after each cut. Gives the number of cuts.
 fn hammer(device: &Device, stride: usize, effect: &Effect, check: &dyn Fn()) -> usize {
     let job = Job { request: Request::Effect(effect.clone()), config: device.config() };
-    let mut cuts = 0;
-    for n in (1..).step_by(stride) {
+    for (cuts, n) in (1..).step_by(stride).enumerate() {
         match killed_at(n).run(&job, &StepCx::detached()) {
             Ok(answer) => {
                 assert!(matches!(answer, Answer::Effect(_)));
@@ -41,7 +40,6 @@ fn hammer(device: &Device, stride: usize, effect: &Effect, check: &dyn Fn()) -> 
                 assert_eq!(failure.kind, FailureKind::Interrupted, "{effect:?} at {n}: {failure:?}")
             }
         }
-        cuts += 1;
         check();
     }
     unreachable!("the numbers do not end")

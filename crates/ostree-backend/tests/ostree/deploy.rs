@@ -46,8 +46,7 @@ fn kernel_arguments_and_etc_come_from_the_current_deployment() {
     };
     assert_eq!(options(&entries[1]), ["rw", "root=LABEL=demo"]);
     assert_eq!(options(&entries[0]), options(&before[0]));
-    let ostree = format!("ostree=/ostree/boot.");
-    assert_eq!(entries[1].matches(&ostree).count(), 1, "{}", entries[1]);
+    assert_eq!(entries[1].matches("ostree=/ostree/boot.").count(), 1, "{}", entries[1]);
     assert!(entries[1].contains("linux /") && entries[1].contains("initrd /"), "{}", entries[1]);
     let text = |commit: &str, file: &str| fs::read_to_string(device.file(commit, file)).expect("read");
     assert_eq!(text(&commits[0], "etc/demo.conf"), "from = this device\n");
@@ -101,7 +100,7 @@ fn what_the_device_came_with_is_adopted_and_never_removed() {
     }
     let (repository, device, commits) = device(&["1"]);
     let v0 = device.install(&source(&repository, "0"));
-    assert_eq!(device.deployed(), [device.base.clone()]);
+    assert_eq!(device.deployed(), std::slice::from_ref(&device.base));
     assert_eq!(device.running(), Some(v0.id.clone()));
     let v1 = device.install(&source(&repository, "1"));
     device.collect(&[&v1]);
@@ -161,7 +160,7 @@ fn absent_leaves_what_is_booted_by_a_reboot_only() {
     assert_eq!(device.reboot(), None, "what the device came with boots again");
     for _ in 0..2 {
         assert!(!ok(device.try_switch(&v1, &Target::Absent)));
-        assert_eq!(device.deployed(), [device.base.clone()]);
+        assert_eq!(device.deployed(), std::slice::from_ref(&device.base));
     }
     fails(FailureKind::NotFound, device.try_switch(&v1, &Target::Active(v1.clone())));
     device.collect(&[]);

@@ -22,7 +22,7 @@ mod http;
 mod repository;
 
 pub use http::Server;
-pub use repository::{BRANCH, Repository};
+pub use repository::Repository;
 
 /// Name of the OS in every sysroot.
 pub const OS_NAME: &str = "demo";

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{Server, run};
 use tempfile::TempDir;
 
-/// The branch that commits are made on.
-pub const BRANCH: &str = "demo/stable";
+/// What the names of all branches begin with.
+const BRANCH: &str = "demo/stable";
 /// Version of the kernel in every tree.
 const KERNEL: &str = "6.1.0-demo";
 /// Files of its own that each version has: enough for a pull to take some time.
@@ -106,11 +106,6 @@ impl Repository {
     /// The branch of a version.
     pub fn branch(version: &str) -> String {
         format!("{BRANCH}-{version}")
-    }
-
-    /// The checksum of a branch's newest commit.
-    pub fn head(&self, branch: &str) -> String {
-        run("ostree", &["rev-parse", &self.option(), branch]).trim().to_owned()
     }
 
     pub fn summary(&self) {
