@@ -268,7 +268,8 @@ fn server(interfaces: &[Interface]) -> String {
             let (field, ty) = (snake(&property.name), owned_type(&property.signature));
             writeln!(out, "    {}", property_attribute(property)).unwrap();
             let value = copied(&property.signature, &format!("p.{field}"));
-            writeln!(out, "    fn {field}(&self) -> {ty} {{\n        self.look(|p| {value})\n    }}\n").unwrap();
+            writeln!(out, "    fn {field}(&self) -> {ty} {{\n        self.look(|p| {value})\n    }}\n")
+                .unwrap();
         }
         out.truncate(out.trim_end().len());
         out.push_str("\n}\n");

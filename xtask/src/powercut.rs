@@ -1,10 +1,10 @@
 //! `cargo xtask powercut`: the power is cut at every disk write of an install and of an update.
 //!
-//! The real daemon installs and updates a package on a disk that records every write and every flush ([`recorder`], [`scene`]).
+//! The real daemon installs and updates a package on a disk that records every write and every flush (`recorder`, `scene`).
 //! Then, for every recorded write, the disk is made as a power cut right after it could have left it: with all writes,
-//! and with random parts of those that no flush made durable ([`cuts`]). Each of these disks is mounted and must hold
-//! the old state or the new one, whole, and the new one once `scomoctl` said so ([`check`]). On some of them the real
-//! daemon is started and must finish or reverse by itself ([`trial`]).
+//! and with random parts of those that no flush made durable (`cuts`). Each of these disks is mounted and must hold
+//! the old state or the new one, whole, and the new one once `scomoctl` said so (`check`). On some of them the real
+//! daemon is started and must finish or reverse by itself (`trial`).
 //!
 //! A checker that cannot fail proves nothing: `--sabotage` makes the disk or the programs lie about syncs, and then
 //! success means that the lie was found out.

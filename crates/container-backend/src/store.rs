@@ -1,11 +1,11 @@
 //! The content store: images as trees of files, every distinct file once.
 //!
 //! Below its root a store has
-//! - `objects/xx/…`: regular files, named by the digest of content and metadata ([`object`]);
-//! - `layers/DIFF-ID` and `trees/IMAGE`: manifests ([`manifest`]) that say which files a layer or an image has;
-//! - `tmp/`, `lock`, `unfinished`: what a writer needs ([`session`], which also says what survives a power cut and why).
+//! - `objects/xx/…`: regular files, named by the digest of content and metadata (`object`);
+//! - `layers/DIFF-ID` and `trees/IMAGE`: manifests (`manifest`) that say which files a layer or an image has;
+//! - `tmp/`, `lock`, `unfinished`: what a writer needs (`session`, which also says what survives a power cut and why).
 //!
-//! An [`Store::import`] streams layers from compressed bytes to objects ([`stream`], [`archive`], [`layer`]); no layer
+//! An [`Store::import`] streams layers from compressed bytes to objects (`stream`, `archive`, `layer`); no layer
 //! is ever in memory or, compressed, on disk. An image exists from the moment when its manifest has its name, which
 //! is after every digest was compared and everything was synced. A [`Store::checkout`] is a directory of hard links.
 //!
