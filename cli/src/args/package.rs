@@ -72,7 +72,7 @@ pub enum KeyType {
 /// How registries are reached.
 #[derive(Debug, Args)]
 pub struct Access {
-    /// Talk plain HTTP to this registry (host[:port]); may be given several times
+    /// Talk plain HTTP to this registry (host or host:port); may be given several times
     #[arg(long, global = true, value_name = "HOST")]
     pub plain_http: Vec<String>,
     /// File with user names and passwords, as docker and podman write it
