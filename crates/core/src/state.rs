@@ -1,4 +1,4 @@
-//! The state: rebuilt from facts and from nothing else, by [`crate::apply`].
+//! The state: rebuilt from facts and from nothing else, by [`crate::apply()`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
