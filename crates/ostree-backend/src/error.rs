@@ -146,7 +146,8 @@ impl OsError {
             Self::Source { .. } | Self::Payload(_) | Self::Commit(_) => FailureKind::Invalid,
             Self::NoPolicy(_) | Self::Untrusted { .. } => FailureKind::Untrusted,
             Self::Policy { .. } | Self::Damaged { .. } | Self::Broken(_) => FailureKind::Broken,
-            Self::Pull { source, .. } => glib_kind(source).unwrap_or(FailureKind::Unavailable),
+            // What is left is about the data: it has another checksum, ends early or is not what it should be.
+            Self::Pull { source, .. } => glib_kind(source).unwrap_or(FailureKind::Corrupt),
             Self::Libostree { source, .. } => glib_kind(source).unwrap_or(FailureKind::Broken),
             Self::File { source, .. } => io_kind(source),
             Self::NotFound(_) => FailureKind::NotFound,
@@ -185,45 +186,48 @@ fn io_kind(error: &std::io::Error) -> FailureKind {
 }
 
 /// What libostree says only in words: part of the message, and what it means. It uses few error codes, and none for
-/// most of what a network does. The words of 2022.7 and newer are alike; those that are not found here become
-/// `Unavailable` in a pull, which is tried again.
+/// most of what a network does. The words of 2022.7 and newer are alike.
 const WORDS: &[(&str, FailureKind)] = &[
     ("min-free-space", FailureKind::NoSpace),
+    ("free space, but only", FailureKind::NoSpace),
     ("No space left on device", FailureKind::NoSpace),
     ("HTTP 401", FailureKind::Unauthorized),
     ("HTTP 403", FailureKind::Unauthorized),
     ("HTTP 407", FailureKind::Unauthorized),
     ("HTTP 404", FailureKind::NotFound),
     ("HTTP 410", FailureKind::NotFound),
-    ("HTTP 429", FailureKind::Unavailable),
     ("HTTP 5", FailureKind::Server),
+    ("Server returned", FailureKind::Unavailable),
     ("No such branch", FailureKind::NotFound),
     // curl: the certificate of the server, that of the device.
     (": [60] ", FailureKind::Untrusted),
     (": [58] ", FailureKind::Broken),
     (": [77] ", FailureKind::Broken),
-    ("Corrupt", FailureKind::Corrupt),
-    ("orrupted", FailureKind::Corrupt),
-    ("checksum expected=", FailureKind::Corrupt),
-    ("Checksum mismatch", FailureKind::Corrupt),
-    ("Invalid checksum", FailureKind::Corrupt),
-    ("has no requested ref", FailureKind::Corrupt),
-    ("Invalid data", FailureKind::Corrupt),
-    ("Decompress", FailureKind::Corrupt),
-    ("exceeded maximum", FailureKind::Corrupt),
+    ("While fetching", FailureKind::Unavailable),
 ];
 
+/// What an error code or its words say; `None`: they leave it open.
 fn glib_kind(error: &glib::Error) -> Option<FailureKind> {
+    use gio::IOErrorEnum as Code;
     if error.domain() == ostree::gpg_error_quark() {
         return Some(FailureKind::Untrusted);
     }
-    let by_code = error.kind::<gio::IOErrorEnum>().and_then(|code| match code {
-        gio::IOErrorEnum::Cancelled => Some(FailureKind::Cancelled),
-        gio::IOErrorEnum::NoSpace => Some(FailureKind::NoSpace),
-        gio::IOErrorEnum::InvalidData => Some(FailureKind::Corrupt),
+    let words = WORDS.iter().find(|(words, _)| error.message().contains(words));
+    if let Some((_, kind)) = words {
+        return Some(*kind);
+    }
+    match error.kind::<Code>()? {
+        Code::Cancelled => Some(FailureKind::Cancelled),
+        Code::NoSpace => Some(FailureKind::NoSpace),
+        Code::NotFound => Some(FailureKind::NotFound),
+        Code::PermissionDenied | Code::ReadOnly | Code::TooManyOpenFiles => Some(FailureKind::Broken),
+        Code::TimedOut
+        | Code::HostNotFound
+        | Code::HostUnreachable
+        | Code::NetworkUnreachable
+        | Code::ConnectionRefused
+        | Code::BrokenPipe
+        | Code::Busy => Some(FailureKind::Unavailable),
         _ => None,
-    });
-    let by_words = || WORDS.iter().find(|(words, _)| error.message().contains(words)).map(|(_, kind)| *kind);
-    let not_found = || error.matches(gio::IOErrorEnum::NotFound).then_some(FailureKind::NotFound);
-    by_code.or_else(by_words).or_else(not_found)
+    }
 }

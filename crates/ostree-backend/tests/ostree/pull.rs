@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use scomo_core::failure::FailureKind;
 use scomo_core::spec::Payload;
-use scomo_engine::backend::StepCx;
+use scomo_engine::backend::{StepCx, chain};
 
 use crate::common::{Device, Repository, Server, fails, run, skip, until};
 
@@ -220,22 +220,67 @@ fn a_corrupt_object_never_enters_the_repository() {
         assert!(text.contains("orrupt"), "{text}");
         device.fsck();
     }
-    // Cut short: the same.
-    let object = repository.path().join("objects");
-    let cut = |path: &std::path::Path| {
-        let length = fs::metadata(path).expect("object").len();
-        fs::File::options().write(true).open(path).expect("object").set_len(length / 2).expect("cut");
-    };
-    for entry in fs::read_dir(object)
-        .expect("objects")
-        .flat_map(|e| fs::read_dir(e.expect("entry").path()).expect("dir"))
-    {
-        let path = entry.expect("entry").path();
-        if path.extension().is_some_and(|e| e == "filez") {
-            cut(&path);
-        }
+}
+
+/// Ways in which a server, or the way to it, can spoil a file.
+type Spoil = (&'static str, fn(&mut Vec<u8>));
+
+const SPOILS: &[Spoil] = &[
+    ("empty", Vec::clear),
+    ("one byte", |bytes| bytes.truncate(1)),
+    ("twenty bytes", |bytes| bytes.truncate(20)),
+    ("half", |bytes| bytes.truncate(bytes.len() / 2)),
+    ("last byte gone", |bytes| bytes.truncate(bytes.len() - 1)),
+    ("one byte more", |bytes| bytes.push(0)),
+    ("first byte changed", |bytes| bytes[0] ^= 0x55),
+    ("byte in the middle changed", |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x55;
+    }),
+    ("last byte changed", |bytes| {
+        let last = bytes.len() - 1;
+        bytes[last] ^= 0x55;
+    }),
+    ("zeros", |bytes| bytes.fill(0)),
+    ("ones", |bytes| bytes.fill(255)),
+];
+
+#[test]
+fn a_spoiled_object_is_corrupt_however_it_is_spoiled() {
+    if skip("a_spoiled_object_is_corrupt_however_it_is_spoiled") {
+        return;
     }
-    fails(FailureKind::Corrupt, device.try_fetch(&over_http));
+    let (repository, server, device) = world();
+    let commit =
+        repository.commit("1", &[("usr/share/demo/new/file", b"of this version only, some bytes long")]);
+    let v1 = device.resolve(&source(&server, "1"));
+    let list = |path: &str| run("ostree", &["ls", "-d", "-C", &repository.option(), &commit, path]);
+    let checksums = |path: &str| -> Vec<String> {
+        list(path).split_whitespace().filter(|word| word.len() == 64).map(str::to_owned).collect()
+    };
+    let file = checksums("/usr/share/demo/new/file")[0].clone();
+    let tree = checksums("/usr/share/demo/new")[0].clone();
+    for (checksum, kind) in [(file, "filez"), (tree, "dirtree"), (commit, "commit")] {
+        let name = format!("{}.{kind}", &checksum[2..]);
+        let path = repository.path().join("objects").join(&checksum[..2]).join(name);
+        let good = fs::read(&path).expect("object");
+        for (how, spoil) in SPOILS {
+            // The end of a compressed stream may hold nothing of the content, which is what the checksum is of.
+            if kind == "filez" && (how.contains("last byte") || how.contains("more")) {
+                continue;
+            }
+            let mut bytes = good.clone();
+            spoil(&mut bytes);
+            fs::write(&path, bytes).expect("spoil");
+            // What came well the last time would not be asked for again.
+            device.collect(&[]);
+            let error = device.try_fetch(&v1).expect_err(how);
+            assert_eq!(error.kind, FailureKind::Corrupt, "{kind}, {how}: {}", chain(&error));
+        }
+        fs::write(&path, good).expect("repair");
+    }
+    device.fsck();
+    device.fetch(&v1);
     device.fsck();
 }
 
