@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod bench;
 mod demo;
+mod docs;
 mod powercut;
 mod systemd;
 mod test;
@@ -25,6 +26,8 @@ enum Task {
     Powercut(powercut::Options),
     /// Try the product under a real systemd in a virtual machine, with a power cut (as root)
     Systemd,
+    /// Write generated documents and code anew
+    Docs,
     /// Check the rules for the repository itself; `cargo test` does it too
     Tidy,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Docs => docs::run(),
         Task::Demo => demo::run(),
         Task::Powercut(options) => powercut::run(&options),
         Task::Systemd => systemd::run(),

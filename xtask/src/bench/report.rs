@@ -139,8 +139,18 @@ fn table(rounds: &Rounds) -> Result<String> {
         ];
         let _ = writeln!(text, "{}", row(&cells));
     }
-    let head =
-        ["", "written p", "written w", "written o", "peak p", "peak res", "peak fetch", "peak stage", "", ""];
+    let head = [
+        "",
+        "disk p",
+        "disk w",
+        "disk o",
+        "written p",
+        "written w",
+        "peak p",
+        "peak res",
+        "peak fetch",
+        "peak stage",
+    ];
     let _ = writeln!(text, "{}", row(&head.map(str::to_owned)));
     for (number, version) in Version::ALL.into_iter().enumerate() {
         let size = |figure: fn(&Update) -> u64| -> Result<String> {
