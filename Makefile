@@ -3,7 +3,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 XTASK := $(TARGET)/debug/xtask
 
-.PHONY: help setup build test demo bench powercut check
+.PHONY: help setup build test demo bench powercut systemd check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +28,10 @@ bench: setup ## measure time, memory and disk beside podman (as root)
 powercut: setup ## cut the power at every disk write of an install (as root)
 	@packaging/setup bench
 	$(CARGO) xtask powercut
+
+systemd: setup ## try the product under a real systemd in a virtual machine (as root)
+	@packaging/setup vm
+	$(CARGO) xtask systemd
 
 check: ## what CI runs
 	.ci/run
