@@ -341,3 +341,31 @@ fn a_booted_device_updates_itself_over_read_only_mounts() {
     assert_eq!(device.deployed(), std::slice::from_ref(&device.base));
     device.fsck();
 }
+
+#[test]
+fn a_boot_can_be_played_from_outside_only_where_it_is_simulated() {
+    if skip("a_boot_can_be_played_from_outside_only_where_it_is_simulated") {
+        return;
+    }
+    let repository = Repository::new();
+    let mut device = Device::new(&repository);
+    repository.commit("1", &[]);
+    let release = device.resolve(&repository.local(&Repository::branch("1")));
+    device.fetch(&release);
+    device.stage(&release);
+    device.activate(&release);
+    let play = |device: &Device| {
+        let config = device.state().with_extension("config");
+        fs::write(&config, device.config().to_string()).expect("write");
+        let mut worker = std::process::Command::new(Device::worker().program);
+        let input = fs::File::open(config).expect("open");
+        worker.arg("simulate-boot").stdin(input).output().expect("run")
+    };
+    let output = play(&device);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), release.id.as_str());
+    assert_eq!(device.running(), Some(release.id));
+    device.os["boot"] = json!("auto");
+    let output = play(&device);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("boots for real"));
+}
