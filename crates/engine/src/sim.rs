@@ -154,6 +154,11 @@ impl SimWorld {
     pub fn with<R>(&self, body: impl FnOnce(&mut World) -> R) -> R {
         let mut world = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = &self.file else { return body(&mut world) };
+        // Several processes read, change and write the same world: without the lock one would undo another's change.
+        let lock = fs::File::create(file.with_extension("lock")).and_then(|lock| lock.lock().map(|()| lock));
+        if let Err(error) = &lock {
+            tracing::error!("the simulated device cannot be locked: {error}");
+        }
         if let Some(stored) = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
             *world = stored;
         }
