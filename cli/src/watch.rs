@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use scomo_dbus::{BUS_NAME, Job, path};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zbus::{Connection, MatchRule, MessageStream};
 
 use crate::client::try_read;
@@ -36,6 +37,8 @@ pub struct Watched {
 pub struct Watcher {
     connection: Connection,
     signals: MessageStream,
+    /// Listens from the first to the last look: a Ctrl-C that comes during a look counts too.
+    ctrl_c: Signal,
     quiet: bool,
 }
 
@@ -49,7 +52,9 @@ impl Watcher {
             .build()?;
         let limit = std::num::NonZeroUsize::new(SIGNALS_MAX);
         let signals = MessageStream::for_match_rule(rule, connection, limit).await?;
-        Ok(Self { connection: connection.clone(), signals, quiet })
+        let ctrl_c = signal(SignalKind::interrupt())
+            .map_err(|e| Failure::new(exit::FAILED, "Signal", format!("cannot listen for Ctrl-C: {e}")))?;
+        Ok(Self { connection: connection.clone(), signals, ctrl_c, quiet })
     }
 
     /// Watches the job at `path` until it ends or waits for a reboot.
@@ -97,7 +102,7 @@ impl Watcher {
             // A closed connection yields nothing for ever; the next look finds that out.
             Some(_) = self.signals.next() => false,
             () = tokio::time::sleep(LOOK_EVERY) => false,
-            Ok(()) = tokio::signal::ctrl_c() => true,
+            Some(()) = self.ctrl_c.recv() => true,
         }
     }
 }
