@@ -71,8 +71,12 @@ impl Device {
 
     /// What the simulated device is like, before anything runs on it: its JSON form, see `scomo_engine::sim::World`.
     pub fn set_world(&self, world: &str) {
-        fs::create_dir_all(self.path().join("state")).unwrap();
-        fs::write(self.path().join("state/world.json"), world).unwrap();
+        let state = self.path().join("state");
+        fs::create_dir_all(&state).unwrap();
+        // Under the lock of the simulated device: a worker that is just looking would write the old world back.
+        let lock = fs::File::create(state.join("world.lock")).unwrap();
+        lock.lock().unwrap();
+        fs::write(state.join("world.json"), world).unwrap();
     }
 
     /// The daemon's command line.
