@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use scomo_core::command::{Caller, Command, PackageLeaves};
+use scomo_core::command::{Caller, Command, PackageLeaves, Terms};
 use scomo_core::id::{ComponentId, JobId, PackageId, RequestId};
 use scomo_core::state::State;
 use scomo_dbus::Error;
@@ -76,7 +76,8 @@ impl Door {
         request: Option<RequestId>,
         command: Command,
     ) -> Result<Option<JobId>, Error> {
-        let taken = self.engine.submit(caller, request, command).await?;
+        let terms = Terms { request, ..Terms::default() };
+        let taken = self.engine.submit(caller, terms, command).await?;
         let mut published = self.published.subscribe();
         let shown = published.wait_for(|revision| *revision >= taken.revision);
         if tokio::time::timeout(PUBLISH_MAX, shown).await.is_err() {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use scomo_core::command::{Caller, Command, Rejection};
+use scomo_core::command::{Caller, Command, Rejection, Terms};
 use scomo_core::failure::{Failure, FailureKind};
-use scomo_core::id::{BootId, ComponentId, JobId, Millis, RequestId};
+use scomo_core::id::{BootId, ComponentId, JobId, Millis};
 use scomo_core::spec::ComponentKind;
 use scomo_dbus::Error;
 use scomo_engine::backend::chain;
@@ -76,14 +76,9 @@ impl Link {
     }
 
     /// Hands a command to the engine.
-    pub async fn submit(
-        &self,
-        caller: Caller,
-        request: Option<RequestId>,
-        command: Command,
-    ) -> Result<Taken, Error> {
+    pub async fn submit(&self, caller: Caller, terms: Terms, command: Command) -> Result<Taken, Error> {
         let (answer, answered) = oneshot::channel();
-        self.engine.submit_then(caller, request, command, |result| drop(answer.send(result)));
+        self.engine.submit_then(caller, terms, command, |result| drop(answer.send(result)));
         let receipt = answered.await.unwrap_or(Err(Refusal::Stopped)).map_err(|refusal| refused(&refusal))?;
         // The engine publishes before it answers.
         Ok(Taken { job: receipt.job, revision: self.engine.snapshot().revision })
@@ -148,7 +143,11 @@ fn rejected(rejection: &Rejection) -> Error {
         Rejection::UnknownPackage { .. } => Error::UnknownPackage(text),
         Rejection::UnknownComponent(_) => Error::UnknownComponent(text),
         Rejection::UnknownJob(_) => Error::UnknownJob(text),
-        Rejection::Exists(_) => Error::Exists(text),
+        Rejection::UnknownReport(_) => Error::UnknownReport(text),
+        Rejection::NotAtGate { .. } => Error::WrongState(text),
+        Rejection::Incomplete { .. } => Error::Incomplete(text),
+        Rejection::Required { .. } => Error::Required(text),
+        Rejection::DuplicatePkgId { .. } | Rejection::Exists(_) => Error::Exists(text),
         Rejection::Busy { .. } => Error::Busy(text),
         Rejection::WrongState { .. } => Error::WrongState(text),
         Rejection::OsInUse(_) => Error::OsInUse(text),

@@ -26,6 +26,12 @@ pub enum Error {
     UnknownComponent(String),
     /// No such job, or it has ended.
     UnknownJob(String),
+    /// No such report, or it was acknowledged.
+    UnknownReport(String),
+    /// A leaf that the operation needs is empty.
+    Incomplete(String),
+    /// An active component requires this one.
+    Required(String),
     /// The identifier is taken.
     Exists(String),
     /// Another job runs.

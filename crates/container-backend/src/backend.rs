@@ -248,7 +248,7 @@ impl ContainerBackend {
                 Status::Absent => {}
             }
         }
-        Ok(Inventory { running, persistent: false })
+        Ok(Inventory { running, ..Inventory::default() })
     }
 
     fn output(&self, id: &ComponentId, lines: usize) -> Result<String, Error> {

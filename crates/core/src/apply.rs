@@ -3,16 +3,19 @@
 //! It checks that a fact is possible in the state it meets. An impossible fact means a damaged store or a defect; the
 //! engine stops writing then, it does not guess.
 
-use crate::command::PackageLeaves;
+mod finish;
+mod packages;
+
+use std::collections::BTreeSet;
+
 use crate::fact::Fact;
-use crate::failure::{Failure, ResultCode};
-use crate::id::{JobId, Millis, PackageId};
-use crate::spec::ComponentKind;
-use crate::state::{
-    Change, Delivered, Download, HISTORY_MAX, Job, JobRecord, JobTarget, Primitive, REQUESTS_MAX, Retry, Run,
-    State, Step,
-};
-use crate::status::{ComponentState, ComponentStatus, DeliveredState, DeliveredStatus, DownloadStatus};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{JobId, Millis};
+use crate::spec::{ComponentKind, Release};
+use crate::state::{Change, Component, Job, JobTarget, Primitive, REQUESTS_MAX, Retry, Run, State, Step};
+use crate::status::{ComponentState, ComponentStatus, DeliveredStatus, DownloadStatus};
+use finish::{finish_job, identifier};
+use packages::{deliver, refresh_packages};
 
 /// A fact that cannot follow on the state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,29 +42,29 @@ fn apply_any(state: &mut State, fact: &Fact) -> Result<(), Why> {
     match fact {
         Fact::Checkpoint { state: whole } => *state = State::clone(whole),
         Fact::Started { boot, drift, fell_back, garbage, at: _ } => {
+            if state.boot.as_ref() != Some(boot) {
+                state.reboot_wanted = None;
+            }
             state.boot = Some(boot.clone());
             state.drift = drift.iter().map(|id| (id.clone(), Retry::default())).collect();
             for id in fell_back {
                 let component = state.components.get_mut(id).ok_or("no such component")?;
                 component.state = ComponentState::Inactive;
-                component.failure =
-                    Some(Failure::new(crate::failure::FailureKind::BootFailed, "another OS is booted"));
+                component.failure = Some(Failure::new(FailureKind::BootFailed, "another OS is booted"));
             }
             state.garbage.extend(garbage.iter().map(|kind| (*kind, Retry::default())));
         }
-        Fact::DownloadAdded { id, source, leaves, transient } => {
-            let status = DownloadStatus::Idle;
-            let (source, leaves, transient) = (source.clone(), leaves.clone(), *transient);
-            state.downloads.insert(id.clone(), Download { source, leaves, status, transient });
-        }
-        Fact::DownloadDeleted { id } => {
-            state.downloads.remove(id).ok_or("no such package")?;
-        }
-        Fact::DeliveredAdded { id, source, leaves } => {
-            state.delivered.insert(id.clone(), new_delivered(source, leaves));
-        }
-        Fact::DeliveredDeleted { id } => {
-            state.delivered.remove(id).ok_or("no such package")?;
+        Fact::DownloadAdded { .. }
+        | Fact::DownloadDeleted { .. }
+        | Fact::DownloadSet { .. }
+        | Fact::DeliveredAdded { .. }
+        | Fact::DeliveredDeleted { .. }
+        | Fact::DeliveredSet { .. }
+        | Fact::DataSet { .. } => packages::apply(state, fact)?,
+        Fact::Adopted { at, release } => adopt(state, *at, release),
+        Fact::ReportAcknowledged { id } => {
+            let index = state.reports.iter().position(|r| r.id == *id).ok_or("no such report")?;
+            state.reports.remove(index);
         }
         Fact::JobStarted { .. } => start_job(state, fact)?,
         Fact::JobFinished { at, code, failure } => finish_job(state, *at, *code, failure.as_ref())?,
@@ -109,6 +112,9 @@ fn apply_step(job: &mut Job, fact: &Fact) -> Result<(), Why> {
             return Ok(());
         }
         Fact::Interrupted => job.interruptions = job.interruptions.saturating_add(1),
+        Fact::Permitted { gate } => {
+            job.permitted.insert(*gate);
+        }
         Fact::Resolved { content } => {
             job.content = Some(content.clone());
             job.fetched = 0;
@@ -184,21 +190,11 @@ fn change(job: &mut Job, index: usize) -> Result<&mut Change, Why> {
     job.changes.as_mut().and_then(|changes| changes.get_mut(index)).ok_or(NO_CHANGE)
 }
 
-fn new_delivered(source: &str, leaves: &PackageLeaves) -> Delivered {
-    Delivered {
-        source: source.to_owned(),
-        leaves: leaves.clone(),
-        state: DeliveredState::Delivered,
-        status: DeliveredStatus::Idle,
-        content: None,
-        superseded: false,
-    }
-}
-
 fn start_job(state: &mut State, fact: &Fact) -> Result<(), Why> {
-    let Fact::JobStarted { job: id, at, primitive, target, caller, request } = fact else {
+    let Fact::JobStarted { job: id, at, primitive, target, caller, request, terms } = fact else {
         return Err(NO_JOB);
     };
+    let request = terms.request.as_ref().or(request.as_ref());
     if state.job.is_some() {
         return Err("another job is under way");
     }
@@ -225,7 +221,10 @@ fn start_job(state: &mut State, fact: &Fact) -> Result<(), Why> {
         id: *id,
         primitive: *primitive,
         target: target.clone(),
+        identifier: identifier(state, target),
         caller: caller.clone(),
+        terms: terms.clone(),
+        permitted: BTreeSet::new(),
         started: *at,
         fetched: content.as_ref().map_or(0, |c| c.releases.len()),
         delivered: content.is_some(),
@@ -239,31 +238,9 @@ fn start_job(state: &mut State, fact: &Fact) -> Result<(), Why> {
     Ok(())
 }
 
-/// The package's bytes are on the device: it enters, or replaces its namesake in, the Delivered branch.
-fn deliver(state: &mut State) -> Result<(), Why> {
-    let job = state.job.as_mut().ok_or(NO_JOB)?;
-    let JobTarget::Package(id) = &job.target else { return Err("the job has no package") };
-    let content = job.content.clone().ok_or("the job has no content")?;
-    if job.fetched != content.releases.len() {
-        return Err("not every release is on the device");
-    }
-    if let Some(download) = state.downloads.get(id).filter(|_| job.primitive.downloads()) {
-        let old = state.delivered.insert(id.clone(), new_delivered(&download.source, &download.leaves));
-        // What a namesake held may not be needed any more.
-        let held = old.into_iter().filter_map(|old| old.content).flat_map(|content| content.releases);
-        state.garbage.extend(held.map(|release| (release.spec.kind, Retry::default())));
-    }
-    let delivered = state.delivered.get_mut(id).ok_or("no such package")?;
-    delivered.content = Some(content);
-    job.delivered = true;
-    job.run = Run::Idle;
-    refresh_packages(state, None);
-    Ok(())
-}
-
 fn commit(state: &mut State, at: Millis) -> Result<(), Why> {
     let job = state.job.as_ref().ok_or(NO_JOB)?;
-    let primitive = job.primitive;
+    let (primitive, factory) = (job.primitive, job.terms.factory);
     let own_package = match &job.target {
         JobTarget::Package(id) => Some(id.clone()),
         JobTarget::Component(_) | JobTarget::Device => None,
@@ -279,6 +256,9 @@ fn commit(state: &mut State, at: Millis) -> Result<(), Why> {
     for change in changes {
         match change.after {
             Some(mut after) => {
+                if factory {
+                    after.package = None;
+                }
                 after.since = at;
                 after.status = ComponentStatus::Idle;
                 after.failure = None;
@@ -294,34 +274,6 @@ fn commit(state: &mut State, at: Millis) -> Result<(), Why> {
     }
     refresh_packages(state, replaces.then_some(own_package.as_ref()));
     Ok(())
-}
-
-/// Sets the state of every package from what is deployed. After an install (`Some`), packages that it superseded
-/// are marked, and those that nothing can roll back to go.
-fn refresh_packages(state: &mut State, after_install: Option<Option<&PackageId>>) {
-    let installed: Vec<PackageId> = state
-        .delivered
-        .iter()
-        .filter(|(id, package)| {
-            package.content.as_ref().is_some_and(|content| state.is_deployed(id, content))
-        })
-        .map(|(id, _)| id.clone())
-        .collect();
-    for (id, package) in &mut state.delivered {
-        let was = package.state;
-        let is = installed.contains(id);
-        package.state = if is { DeliveredState::Installed } else { DeliveredState::Delivered };
-        if is {
-            package.superseded = false;
-        } else if after_install.is_some() && was == DeliveredState::Installed {
-            package.superseded = true;
-        }
-    }
-    if let Some(own) = after_install {
-        let rollback = &state.rollback;
-        let needed = |id: &PackageId| rollback.values().flatten().any(|c| c.package.as_ref() == Some(id));
-        state.delivered.retain(|id, package| !package.superseded || Some(id) == own || needed(id));
-    }
 }
 
 fn restore(
@@ -341,102 +293,32 @@ fn restore(
     Ok(())
 }
 
-fn finish_job(state: &mut State, at: Millis, code: ResultCode, failure: Option<&Failure>) -> Result<(), Why> {
-    let job = state.job.take().ok_or(NO_JOB)?;
-    let ok = code.is_success();
-    match &job.target {
-        JobTarget::Package(id) => finish_package(state, &job, id, ok),
-        JobTarget::Component(id) => {
-            if let Some(component) = state.components.get_mut(id) {
-                component.status = if ok { ComponentStatus::Idle } else { failed_status(job.primitive) };
-            }
-        }
-        JobTarget::Device => {}
-    }
-    let changes = job.changes.as_deref().unwrap_or_default();
-    for change in changes.iter().filter(|c| !ok && c.touched && !c.reverted) {
-        if state.components.contains_key(&change.id) {
-            state.drift.insert(change.id.clone(), Retry::default());
-        }
-    }
-    if !ok || !changes.is_empty() || job.primitive == Primitive::RemovePackage {
-        let content = job.content.iter().flat_map(|c| &c.releases).map(|r| r.spec.kind);
-        let kinds: Vec<_> = content.chain(changes.iter().map(|c| c.kind)).collect();
-        state.kinds.extend(kinds.iter().copied());
-        let all = job.primitive == Primitive::RemovePackage;
-        let due = state.kinds.iter().filter(|kind| all || kinds.contains(kind));
-        state.garbage.extend(due.map(|kind| (*kind, Retry::default())));
-    }
-    let changed = changes.iter().filter(|_| ok).map(describe).collect();
-    state.history.push_back(JobRecord {
-        id: job.id,
-        primitive: job.primitive,
-        target: job.target,
-        caller: job.caller,
-        started: job.started,
-        finished: at,
-        code,
-        failure: failure.cloned(),
-        changed,
-    });
-    while state.history.len() > HISTORY_MAX {
-        state.history.pop_front();
-    }
-    Ok(())
-}
-
-fn finish_package(state: &mut State, job: &Job, id: &PackageId, ok: bool) {
-    let transient = state.downloads.get(id).is_some_and(|download| download.transient);
-    if job.primitive.downloads() {
-        if ok || transient {
-            state.downloads.remove(id);
-        } else if let Some(download) = state.downloads.get_mut(id) {
-            download.status =
-                if job.delivered { DownloadStatus::InstallFailed } else { DownloadStatus::DownloadFailed };
-        }
-    }
-    if let Some(delivered) = state.delivered.get_mut(id).filter(|_| job.primitive.installs()) {
-        // A job that failed before its download was complete says nothing about an older package of the same id.
-        if ok {
-            delivered.status = DeliveredStatus::Idle;
-        } else if job.delivered || !job.primitive.downloads() {
-            delivered.status = DeliveredStatus::InstallFailed;
-            delivered.superseded |= transient;
-        }
-    }
-}
-
-fn failed_status(primitive: Primitive) -> ComponentStatus {
-    match primitive {
-        Primitive::Activate => ComponentStatus::ActivateFailed,
-        Primitive::Deactivate => ComponentStatus::DeactivateFailed,
-        Primitive::RemoveComponent => ComponentStatus::RemoveFailed,
-        Primitive::Download
-        | Primitive::DownloadInstall
-        | Primitive::DownloadInstallInactive
-        | Primitive::Install
-        | Primitive::InstallInactive
-        | Primitive::RemovePackage
-        | Primitive::Rollback
-        | Primitive::CollectGarbage => ComponentStatus::Idle,
-    }
-}
-
-fn describe(change: &Change) -> String {
-    match &change.after {
-        Some(after) => format!("{} {}", change.id, after.release.spec.version).trim_end().to_owned(),
-        None => format!("{} removed", change.id),
-    }
+/// A component that came by other means enters the Deployed branch, or what is known of it is brought up to date.
+fn adopt(state: &mut State, at: Millis, release: &Release) {
+    state.kinds.insert(release.spec.kind);
+    let component = Component {
+        package: None,
+        pkg_id: String::new(),
+        release: release.clone(),
+        state: ComponentState::Active,
+        status: ComponentStatus::Idle,
+        since: at,
+        failure: None,
+    };
+    state.components.insert(release.spec.id.clone(), component);
 }
 
 /// The status leaves of what the job works on, derived from how far it is.
 fn show_progress(state: &mut State) {
     let Some(job) = &state.job else { return };
     let changing = job.changes.is_some();
+    // Preparing does not count as installing: a client that polls sees the download end before the install begins.
+    let switching =
+        !matches!(job.step, Step::Resolve | Step::Await(_) | Step::Fetch(_) | Step::Stage(_) | Step::Collect);
     match &job.target {
         JobTarget::Package(id) => {
             if let Some(download) = state.downloads.get_mut(id).filter(|_| job.primitive.downloads()) {
-                download.status = match (job.delivered, changing) {
+                download.status = match (job.delivered, switching) {
                     (false, _) => DownloadStatus::Downloading,
                     (true, false) => DownloadStatus::Downloaded,
                     (true, true) => DownloadStatus::Installing,

@@ -10,6 +10,7 @@ pub fn failure_code(primitive: Primitive, delivered: bool, kind: FailureKind) ->
         FailureKind::Cancelled => ResultCode::CANCELLED,
         FailureKind::Untrusted | FailureKind::Invalid => ResultCode::VALIDATION_FAILED,
         FailureKind::Unsupported => ResultCode::UNSUPPORTED_ENVIRONMENT,
+        FailureKind::Unmet | FailureKind::FailedBefore | FailureKind::Forbidden => refused_code(primitive),
         _ if (primitive.downloads() || primitive.installs()) && !delivered => download_code(kind),
         _ => deploy_code(primitive, kind),
     }
@@ -26,11 +27,23 @@ fn download_code(kind: FailureKind) -> ResultCode {
         | FailureKind::Untrusted
         | FailureKind::Invalid
         | FailureKind::Unsupported
+        | FailureKind::FailedBefore
+        | FailureKind::Unmet
+        | FailureKind::Forbidden
         | FailureKind::Broken
         | FailureKind::Unhealthy
         | FailureKind::BootFailed
         | FailureKind::Cancelled
         | FailureKind::Interrupted => ResultCode::DOWNLOAD_FAILED,
+    }
+}
+
+/// The device could, but its rules or its owner say no: the code of the operation that did not take place.
+fn refused_code(primitive: Primitive) -> ResultCode {
+    match primitive {
+        Primitive::Activate => ResultCode::ACTIVATE_FAILED,
+        Primitive::Download => ResultCode::DOWNLOAD_FAILED,
+        _ => ResultCode::INSTALL_FAILED,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands and other inputs, and why a command is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,89 @@ pub struct PackageLeaves {
     pub env_type: String,
     /// SCOMO `PkgType`.
     pub pkg_type: String,
+    /// SCOMO `PkgID`, when it differs from the name of the node.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pkg_id: String,
+    /// SCOMO `InstallParams`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub install_params: String,
+    /// SCOMO `Reboot`; None: the leaf is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot: Option<i32>,
+}
+
+impl PackageLeaves {
+    /// The SCOMO `PkgID` of the package whose node has the name `id`.
+    #[must_use]
+    pub fn pkg_id<'a>(&'a self, id: &'a PackageId) -> &'a str {
+        if self.pkg_id.is_empty() { id.as_str() } else { &self.pkg_id }
+    }
+}
+
+/// A point that a job must not pass before somebody permits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Before the first payload is fetched. The package is verified and what it holds is known.
+    Download,
+    /// Before the first switch, when the device must have restarted. Opened by a restart and by nothing else.
+    Boot,
+    /// Before the first switch. Everything is staged.
+    Install,
+}
+
+impl Gate {
+    /// Every gate, in the order in which a job meets them.
+    pub const ALL: [Self; 3] = [Self::Download, Self::Boot, Self::Install];
+
+    /// The name used on the bus.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Boot => "boot",
+            Self::Install => "install",
+        }
+    }
+}
+
+/// Who is to be told how a job ended (SCOMO 1.0 section 8.6), in the words of the front-end that asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportTo {
+    /// The front-end or server that is to be told.
+    pub to: String,
+    /// URI of the primitive that was invoked.
+    pub uri: String,
+    /// The correlator that came with it; empty: none.
+    pub correlator: String,
+}
+
+/// On which terms a command is carried out: what its caller and the device's configuration add to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The same id twice is carried out once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    /// A durable report of the end is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportTo>,
+    /// A package that failed before may be tried again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub retry_failed: bool,
+    /// Where the job waits until it is permitted to go on.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub gates: BTreeSet<Gate>,
+    /// The device must restart after the job succeeded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reboot_after: bool,
+    /// What it installs belongs to the device itself: the components have an empty `PkgIDRef`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub factory: bool,
+    /// Found before the start: the job begins and ends with this, so that whoever asked gets its result code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Failure>,
 }
 
 /// Everything that can be asked of the device, by whatever front-end.
@@ -59,6 +142,29 @@ pub enum Command {
         source: String,
         /// What the caller says of it.
         leaves: PackageLeaves,
+    },
+    /// Gives a package of the Download branch other leaves, and another URL. Refused while a job works on it.
+    SetDownload {
+        /// The package.
+        id: PackageId,
+        /// Its URL; empty: not known yet.
+        source: String,
+        /// What the caller says of it.
+        leaves: PackageLeaves,
+    },
+    /// Gives a package of the Delivered branch other leaves. Refused while a job works on it.
+    SetDelivered {
+        /// The package.
+        id: PackageId,
+        /// What the caller says of it.
+        leaves: PackageLeaves,
+    },
+    /// Gives a delivered package that is not installed its bytes, or other ones (SCOMO `Data`).
+    SetData {
+        /// The package.
+        id: PackageId,
+        /// Where the bytes are: a `file:` URL in the spool.
+        source: String,
     },
     /// SCOMO `Download`, `DownloadInstall` or `DownloadInstallInactive`, on a package of the Download branch.
     Fetch {
@@ -108,6 +214,25 @@ pub enum Command {
     },
     /// Back to what was deployed before the last install, as one transaction.
     Rollback,
+    /// Lets a job pass a gate at which it waits.
+    Permit {
+        /// The job.
+        job: JobId,
+        /// The gate; never [`Gate::Boot`].
+        gate: Gate,
+    },
+    /// Ends a job that waits at a gate, because it may not pass.
+    Refuse {
+        /// The job.
+        job: JobId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A report arrived where it was meant to.
+    AcknowledgeReport {
+        /// Its number.
+        id: u64,
+    },
     /// Ends a job. Allowed before the switch, while a reboot is awaited, and during the health window.
     Cancel {
         /// The job.
@@ -139,8 +264,8 @@ pub enum Input {
     Command {
         /// Who.
         caller: Caller,
-        /// The same id twice is carried out once.
-        request: Option<RequestId>,
+        /// On which terms.
+        terms: Terms,
         /// What.
         command: Command,
     },
@@ -179,6 +304,41 @@ pub enum Rejection {
     /// No such job, or it has ended.
     #[error("job {0} does not run; 'scomoctl jobs' shows what does")]
     UnknownJob(JobId),
+    /// No such report, or it was acknowledged.
+    #[error("there is no report {0}; 'scomoctl reports' shows what waits")]
+    UnknownReport(u64),
+    /// The job does not wait at that gate.
+    #[error("job {job} does not wait for permission to {gate}; 'scomoctl jobs' shows what it does")]
+    NotAtGate {
+        /// The job.
+        job: JobId,
+        /// The gate.
+        gate: &'static str,
+    },
+    /// A package lacks what the primitive needs.
+    #[error("package '{id}' has no {leaf} yet; give it one first")]
+    Incomplete {
+        /// The package.
+        id: PackageId,
+        /// The SCOMO leaf that is empty.
+        leaf: &'static str,
+    },
+    /// Another package has the same `PkgID`.
+    #[error("package '{other}' has the PkgID '{pkg_id}' too; every PkgID may be there once")]
+    DuplicatePkgId {
+        /// The `PkgID`.
+        pkg_id: String,
+        /// The other package.
+        other: PackageId,
+    },
+    /// Another component needs it.
+    #[error("component '{id}' is required by '{by}'; deactivate or remove that one first")]
+    Required {
+        /// The component asked for.
+        id: ComponentId,
+        /// The active component that requires it.
+        by: ComponentId,
+    },
     /// The id is taken.
     #[error("package '{0}' exists already; remove it first or choose another id")]
     Exists(PackageId),

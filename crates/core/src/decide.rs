@@ -5,11 +5,13 @@
 
 mod commands;
 mod outcome;
+mod packages;
+mod rules;
 mod startup;
 
 use crate::apply::apply;
 use crate::code::failure_code;
-use crate::command::{Input, Rejection};
+use crate::command::{Gate, Input, Rejection};
 use crate::fact::Fact;
 use crate::failure::{Failure, FailureKind, ResultCode};
 use crate::id::Millis;
@@ -32,9 +34,7 @@ pub const HOUSEKEEPING_ATTEMPTS_MAX: u32 = 3;
 pub fn decide(state: &State, now: Millis, input: &Input) -> Result<Vec<Fact>, Rejection> {
     let mut draft = Draft { state: state.clone(), facts: Vec::new(), now };
     match input {
-        Input::Command { caller, request, command } => {
-            commands::decide(&mut draft, caller, request.as_ref(), command)?;
-        }
+        Input::Command { caller, terms, command } => commands::decide(&mut draft, caller, terms, command)?,
         Input::ProcessStarted { boot, found } => startup::decide(&mut draft, boot, found),
         Input::Outcome { task, result } => outcome::decide(&mut draft, task, result),
         Input::Tick => draft.retry_when_due(),
@@ -72,6 +72,9 @@ pub fn next_step(state: &State, job: &Job) -> Next {
         if job.changes.is_none() && already_so(state, job) {
             return Next::Finish(ResultCode::ALREADY_SO, None);
         }
+        if job.primitive.downloads() && job.fetched == 0 && job.stops_at(Gate::Download) {
+            return Next::Step(Step::Await(Gate::Download));
+        }
         if job.fetched < content.releases.len() {
             return Next::Step(Step::Fetch(job.fetched));
         }
@@ -89,6 +92,11 @@ fn next_change(job: &Job) -> Next {
     let Some(changes) = &job.changes else { return Next::Plan };
     if let Some(index) = changes.iter().position(|c| !c.staged) {
         return Next::Step(Step::Stage(index));
+    }
+    // Once something is switched, only going on or going back makes the device whole.
+    let open = !changes.is_empty() && changes.iter().all(|c| !c.touched);
+    if let Some(gate) = [Gate::Boot, Gate::Install].into_iter().find(|gate| open && job.stops_at(*gate)) {
+        return Next::Step(Step::Await(gate));
     }
     let reboot_needed = changes.iter().any(|c| c.reboot_needed);
     match changes.iter().position(|c| !c.switched) {
@@ -153,7 +161,7 @@ impl Draft {
                     return;
                 }
                 Next::Deliver => self.emit(Fact::PackageDelivered),
-                Next::Plan => match plan(&self.state, job) {
+                Next::Plan => match rules::check(&self.state, job).and_then(|()| plan(&self.state, job)) {
                     Ok(changes) => self.emit(Fact::Planned { changes }),
                     Err(failure) => return self.fail(failure),
                 },

@@ -116,6 +116,8 @@ pub enum EffectOk {
 pub struct Inventory {
     /// Releases that run, or, for an OS, the one that is booted.
     pub running: Vec<ReleaseId>,
+    /// Releases that run and came by other means, for example the OS that the device was made with.
+    pub foreign: Vec<Release>,
     /// Whether running software of this kind outlives a reboot by itself (an OS does, a container does not).
     pub persistent: bool,
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Caller, PackageLeaves};
+use crate::command::{Caller, Gate, PackageLeaves, Terms};
 use crate::failure::{Failure, ResultCode};
 use crate::id::{BootId, ComponentId, JobId, Millis, PackageId, RequestId};
-use crate::spec::{ComponentKind, Content};
+use crate::spec::{ComponentKind, Content, Release};
 use crate::state::{Change, JobTarget, Primitive, State, Step};
 
 /// Something that happened.
@@ -63,6 +63,41 @@ pub enum Fact {
         /// The package.
         id: PackageId,
     },
+    /// A package of the Download branch got other leaves.
+    DownloadSet {
+        /// The package.
+        id: PackageId,
+        /// Its URL.
+        source: String,
+        /// What the caller says of it.
+        leaves: PackageLeaves,
+    },
+    /// A package of the Delivered branch got other leaves.
+    DeliveredSet {
+        /// The package.
+        id: PackageId,
+        /// What the caller says of it.
+        leaves: PackageLeaves,
+    },
+    /// A package of the Delivered branch got its bytes, or other ones.
+    DataSet {
+        /// The package.
+        id: PackageId,
+        /// Where they are.
+        source: String,
+    },
+    /// A component that came by other means was found active on the device.
+    Adopted {
+        /// When.
+        at: Millis,
+        /// What it is.
+        release: Release,
+    },
+    /// A report arrived where it was meant to.
+    ReportAcknowledged {
+        /// Its number.
+        id: u64,
+    },
     /// A job began.
     JobStarted {
         /// Its number.
@@ -75,8 +110,17 @@ pub enum Fact {
         target: JobTarget,
         /// For whom.
         caller: Caller,
-        /// The caller's id of the request.
+        /// The caller's id of the request. Only written by the first version; the terms hold it now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
+        /// On which terms.
+        #[serde(default)]
+        terms: Terms,
+    },
+    /// The job may pass a gate.
+    Permitted {
+        /// Which.
+        gate: Gate,
     },
     /// An attempt at a step began. Durable before the effect runs, so that a crash costs an attempt.
     StepStarted {
@@ -197,7 +241,13 @@ impl Fact {
             Self::DownloadDeleted { .. } => "DownloadDeleted",
             Self::DeliveredAdded { .. } => "DeliveredAdded",
             Self::DeliveredDeleted { .. } => "DeliveredDeleted",
+            Self::DownloadSet { .. } => "DownloadSet",
+            Self::DeliveredSet { .. } => "DeliveredSet",
+            Self::DataSet { .. } => "DataSet",
+            Self::Adopted { .. } => "Adopted",
+            Self::ReportAcknowledged { .. } => "ReportAcknowledged",
             Self::JobStarted { .. } => "JobStarted",
+            Self::Permitted { .. } => "Permitted",
             Self::StepStarted { .. } => "StepStarted",
             Self::StepFailed { .. } => "StepFailed",
             Self::Interrupted => "Interrupted",

@@ -27,6 +27,12 @@ pub enum FailureKind {
     Invalid,
     /// The package is for another environment, or of a kind that this device does not handle.
     Unsupported,
+    /// The same package failed before on this device, and nobody asked for another try.
+    FailedBefore,
+    /// A component that it requires is missing, inactive or too old.
+    Unmet,
+    /// The Whitelist, the Blacklist, a hook or a person says no.
+    Forbidden,
     /// The disk is full.
     NoSpace,
     /// Something the device needs is missing or refuses to work, for example the container runtime.
@@ -43,7 +49,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Unavailable,
         Self::Server,
         Self::Unauthorized,
@@ -52,6 +58,9 @@ impl FailureKind {
         Self::Untrusted,
         Self::Invalid,
         Self::Unsupported,
+        Self::FailedBefore,
+        Self::Unmet,
+        Self::Forbidden,
         Self::NoSpace,
         Self::Broken,
         Self::Unhealthy,
@@ -78,6 +87,9 @@ impl FailureKind {
             Self::Untrusted => "untrusted",
             Self::Invalid => "invalid",
             Self::Unsupported => "unsupported",
+            Self::FailedBefore => "failed-before",
+            Self::Unmet => "unmet",
+            Self::Forbidden => "forbidden",
             Self::NoSpace => "no-space",
             Self::Broken => "broken",
             Self::Unhealthy => "unhealthy",

@@ -137,7 +137,7 @@ fn job_tasks(state: &State, job: &Job) -> Vec<Pending> {
             };
             open.filter_map(probe).collect()
         }
-        Step::AwaitBoot | Step::Collect => Vec::new(),
+        Step::AwaitBoot | Step::Await(_) | Step::Collect => Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Honest percent: how far a job is, from its step and the progress of its effects. 100 is reserved for the end.
 
+use crate::command::Gate;
 use crate::effect::Progress;
 use crate::state::{Job, Step};
 
@@ -23,6 +24,8 @@ pub fn percent(job: &Job, progress: &[&Progress]) -> u8 {
     };
     let (from, to, part, parts) = match job.step {
         Step::Resolve => (0, 2, 0, 1),
+        Step::Await(Gate::Download) => (2, 2, 0, 1),
+        Step::Await(Gate::Boot | Gate::Install) => (stage_end, stage_end, 0, 1),
         Step::Fetch(index) => (2, fetch_end, index, releases),
         Step::Stage(index) => (fetch_end, stage_end, index, changes),
         Step::Switch(index) => (stage_end, switch_end, index, changes),

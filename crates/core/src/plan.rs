@@ -56,6 +56,7 @@ fn install(state: &State, job: &Job) -> Result<Vec<Change>, Failure> {
         }
         let after = Component {
             package: Some(package.clone()),
+            pkg_id: state.delivered.get(package).map(|d| d.leaves.pkg_id.clone()).unwrap_or_default(),
             release: release.clone(),
             state: wanted,
             status: ComponentStatus::Idle,

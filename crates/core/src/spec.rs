@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ComponentId, Digest, PackageId, ReleaseId};
+use crate::requirement::Requirement;
 
 /// Most components in one package. A transaction keeps each one's before-image, so the number is small on purpose.
 pub const COMPONENTS_MAX: usize = 32;
@@ -62,9 +63,10 @@ pub struct ComponentSpec {
     pub kind: ComponentKind,
     /// Where its bytes are.
     pub payload: Payload,
-    /// Components that must be switched before this one.
+    /// Components that must be active before this one is: those of the package are switched first, others must be
+    /// on the device.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requires: Vec<ComponentId>,
+    pub requires: Vec<Requirement>,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -345,9 +347,9 @@ pub enum InvalidManifest {
     /// Two components share an id.
     #[error("two components are called '{0}'")]
     Duplicate(ComponentId),
-    /// `requires` names a component that is not in the package.
-    #[error("component '{0}' requires '{1}', which is not in the package")]
-    Requires(ComponentId, ComponentId),
+    /// `requires` asks for a newer version of a component than the package holds.
+    #[error("component '{0}' requires {1}, but the package holds another version of it")]
+    Requires(ComponentId, Requirement),
     /// `requires` runs in a circle.
     #[error("the components require each other in a circle at '{0}'")]
     Circle(ComponentId),
@@ -384,8 +386,12 @@ impl PackageManifest {
             }
         }
         for component in &self.components {
-            if let Some(missing) = component.requires.iter().find(|r| !ids.contains(r)) {
-                return Err(InvalidManifest::Requires(component.id.clone(), missing.clone()));
+            let unmet = |needed: &&Requirement| {
+                let other = self.components.iter().find(|other| other.id == needed.id);
+                other.is_some_and(|other| !needed.is_met_by(&other.version))
+            };
+            if let Some(needed) = component.requires.iter().find(unmet) {
+                return Err(InvalidManifest::Requires(component.id.clone(), needed.clone()));
             }
         }
         self.in_order()
@@ -394,9 +400,10 @@ impl PackageManifest {
     fn in_order(&self) -> Result<Vec<&ComponentSpec>, InvalidManifest> {
         let mut placed = BTreeSet::new();
         let mut order = Vec::with_capacity(self.components.len());
+        let elsewhere = |id: &ComponentId| self.components.iter().all(|c| c.id != *id);
         while order.len() < self.components.len() {
             let open = || self.components.iter().filter(|c| !placed.contains(&c.id));
-            match open().find(|c| c.requires.iter().all(|r| placed.contains(r))) {
+            match open().find(|c| c.requires.iter().all(|r| placed.contains(&r.id) || elsewhere(&r.id))) {
                 Some(next) => {
                     placed.insert(next.id.clone());
                     order.push(next);

@@ -4,21 +4,25 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Caller, PackageLeaves};
+use crate::command::{Caller, Gate, PackageLeaves, ReportTo, Terms};
 use crate::effect::Target;
 use crate::failure::{Failure, ResultCode};
-use crate::id::{BootId, ComponentId, JobId, Millis, PackageId, RequestId};
+use crate::id::{BootId, ComponentId, Digest, JobId, Millis, PackageId, RequestId};
 use crate::spec::{ComponentKind, Content, Release};
 use crate::status::{ComponentState, ComponentStatus, DeliveredState, DeliveredStatus, DownloadStatus};
 
 /// Most packages in each branch: a tree must stay small enough for one reply.
 pub const PACKAGES_MAX: usize = 64;
-/// Most components on a device.
-pub const COMPONENTS_MAX: usize = 128;
+/// Most components on a device: the whole tree must fit into one message of the bus (128 MiB) and be shown at once.
+pub const COMPONENTS_MAX: usize = 1024;
 /// Finished jobs that are remembered.
 pub const HISTORY_MAX: usize = 200;
 /// Request ids that are remembered.
 pub const REQUESTS_MAX: usize = 64;
+/// Reports that wait for their acknowledgement; then the oldest goes, because the newest says how the device is.
+pub const REPORTS_MAX: usize = 256;
+/// Packages whose failure is remembered.
+pub const FAILED_MAX: usize = 32;
 /// Longest source URL in bytes.
 pub const SOURCE_BYTES_MAX: usize = 2048;
 
@@ -50,6 +54,54 @@ pub struct State {
     pub kinds: BTreeSet<ComponentKind>,
     /// Requests that were taken, oldest first.
     pub requests: VecDeque<(RequestId, JobId)>,
+    /// Reports that nobody acknowledged yet, oldest first.
+    pub reports: VecDeque<Report>,
+    /// Number of the newest report.
+    pub last_report: u64,
+    /// Packages, by the digest of their content, whose software was installed and proved bad.
+    pub failed: BTreeMap<Digest, FailedPackage>,
+    /// A job succeeded that wants the device to be restarted.
+    pub reboot_wanted: Option<JobId>,
+}
+
+/// How a job ended, for whoever asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its number; rises by one.
+    pub id: u64,
+    /// When the job ended.
+    pub at: Millis,
+    /// The job.
+    pub job: JobId,
+    /// What it did.
+    pub primitive: Primitive,
+    /// Who is to be told, and in which words.
+    pub to: ReportTo,
+    /// SCOMO `PkgID` or component `ID` that the primitive was invoked on.
+    pub identifier: String,
+    /// How it ended.
+    pub code: ResultCode,
+    /// Nodes that it made, to be named in the report.
+    pub nodes: Vec<ReportNode>,
+}
+
+/// A node that a job made or updated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReportNode {
+    /// `Inventory/Delivered/<x>`.
+    Delivered(PackageId),
+    /// `Inventory/Deployed/<x>`.
+    Deployed(ComponentId),
+}
+
+/// A package that was installed and proved bad.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedPackage {
+    /// When.
+    pub at: Millis,
+    /// Why.
+    pub failure: Failure,
 }
 
 /// How often something was tried, and when it may be tried again.
@@ -98,6 +150,9 @@ pub struct Delivered {
 pub struct Component {
     /// SCOMO `PkgIDRef`; None: it came by other means.
     pub package: Option<PackageId>,
+    /// SCOMO `PkgIDRef` when the `PkgID` differed from the name of the package's node.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pkg_id: String,
     /// The release that is deployed.
     pub release: Release,
     /// SCOMO `State`.
@@ -236,8 +291,17 @@ pub struct Job {
     pub primitive: Primitive,
     /// On what.
     pub target: JobTarget,
+    /// SCOMO `PkgID` or `ID` of the target when the job began.
+    #[serde(default)]
+    pub identifier: String,
     /// For whom.
     pub caller: Caller,
+    /// On which terms.
+    #[serde(default)]
+    pub terms: Terms,
+    /// Gates that it may pass.
+    #[serde(default)]
+    pub permitted: BTreeSet<Gate>,
     /// Since when.
     pub started: Millis,
     /// What was resolved; also what an install starts from.
@@ -258,12 +322,22 @@ pub struct Job {
     pub interruptions: u32,
 }
 
+impl Job {
+    /// Whether the job must wait at a gate.
+    #[must_use]
+    pub fn stops_at(&self, gate: Gate) -> bool {
+        self.terms.gates.contains(&gate) && !self.permitted.contains(&gate)
+    }
+}
+
 /// What step a job is at. Derived by [`crate::decide::next_step`]; stored so that an attempt is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Finding and verifying the package.
     Resolve,
+    /// Waiting at a gate.
+    Await(Gate),
     /// Bringing the n-th release onto the device.
     Fetch(usize),
     /// Preparing the n-th change.
@@ -288,6 +362,9 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolving",
+            Self::Await(Gate::Download) => "awaiting-download",
+            Self::Await(Gate::Boot) => "awaiting-boot",
+            Self::Await(Gate::Install) => "awaiting-install",
             Self::Fetch(_) => "fetching",
             Self::Stage(_) => "staging",
             Self::Switch(_) => "switching",

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Life, World, command, component, install_from, package, release};
-use scomo_core::command::{Command, PackageLeaves, Rejection, Then};
+use scomo_core::command::{Command, PackageLeaves, Rejection, Terms, Then};
 use scomo_core::failure::{FailureKind, ResultCode};
 use scomo_core::id::{JobId, RequestId};
 use scomo_core::state::Step;
@@ -104,7 +104,8 @@ fn status_leaves_follow_the_job() {
         }
     }
     seen.dedup();
-    assert_eq!(seen, [DownloadStatus::Downloading, DownloadStatus::Installing]);
+    use DownloadStatus::{Downloaded, Downloading, Installing};
+    assert_eq!(seen, [Downloading, Downloaded, Installing]);
     life.command(Command::Deactivate { id: component("web") }).unwrap();
     assert_eq!(life.state.components[&component("web")].status, ComponentStatus::Deactivating);
     life.settle();
@@ -224,7 +225,7 @@ fn a_request_is_carried_out_once() {
     let request = Some(RequestId::new("r-1").unwrap());
     let input = |command| scomo_core::command::Input::Command {
         caller: common::caller(),
-        request: request.clone(),
+        terms: Terms { request: request.clone(), ..Terms::default() },
         command,
     };
     assert!(life.input(&input(install_from("v1", Then::Install))).unwrap());

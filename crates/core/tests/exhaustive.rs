@@ -105,7 +105,11 @@ fn outcomes(state: &State) -> Vec<Input> {
 fn starts(state: &State) -> Vec<Input> {
     let kinds = [ComponentKind::Container, ComponentKind::Os];
     let found = |running: &dyn Fn(ComponentKind) -> Vec<_>| {
-        let inventory = |kind| Inventory { running: running(kind), persistent: kind == ComponentKind::Os };
+        let inventory = |kind| Inventory {
+            running: running(kind),
+            persistent: kind == ComponentKind::Os,
+            ..Inventory::default()
+        };
         kinds.iter().map(|kind| (*kind, inventory(*kind))).collect::<BTreeMap<_, _>>()
     };
     let of = |kind: ComponentKind, after: bool| {

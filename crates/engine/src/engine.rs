@@ -10,9 +10,9 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
-use scomo_core::command::{Caller, Command, Rejection};
+use scomo_core::command::{Caller, Command, Rejection, Terms};
 use scomo_core::failure::{Failure, FailureKind};
-use scomo_core::id::{BootId, ComponentId, JobId, Millis, RequestId};
+use scomo_core::id::{BootId, ComponentId, JobId, Millis};
 use scomo_core::spec::ComponentKind;
 use scomo_core::state::State;
 
@@ -151,15 +151,10 @@ impl Engine {
         Ok(Self { shared: Arc::new(Shared { mailbox, view, runner, thread: Mutex::new(Some(thread)) }) })
     }
 
-    /// Asks for something and waits until that is durable or refused. The same `request` twice is carried out once.
-    pub fn submit(
-        &self,
-        caller: Caller,
-        request: Option<RequestId>,
-        command: Command,
-    ) -> Result<Receipt, Refusal> {
+    /// Asks for something and waits until that is durable or refused. The same `terms.request` twice is carried out once.
+    pub fn submit(&self, caller: Caller, terms: Terms, command: Command) -> Result<Receipt, Refusal> {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.submit_then(caller, request, command, move |result| {
+        self.submit_then(caller, terms, command, move |result| {
             let _ = answer.send(result);
         });
         answered.recv().unwrap_or(Err(Refusal::Stopped))
@@ -170,11 +165,11 @@ impl Engine {
     pub fn submit_then(
         &self,
         caller: Caller,
-        request: Option<RequestId>,
+        terms: Terms,
         command: Command,
         then: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static,
     ) {
-        let message = Message::Command(Asked { caller, request, command, then: Box::new(then) });
+        let message = Message::Command(Asked { caller, terms, command, then: Box::new(then) });
         let (message, refusal) = match self.shared.mailbox.try_send(message) {
             Ok(()) => return,
             Err(TrySendError::Full(message)) => (message, Refusal::Overloaded),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use scomo_core::command::{Caller, Command as Ask, Then};
+use scomo_core::command::{Caller, Command as Ask, Terms, Then};
 use scomo_core::effect::{Effect, EffectOk, Inventory};
 use scomo_core::failure::{FailureKind, ResultCode};
 use scomo_core::id::{BootId, ComponentId, Millis, PackageId};
@@ -162,7 +162,7 @@ fn what_a_worker_prints_elsewhere_does_no_harm() {
     let device = Device::new("web");
     let begun = Instant::now();
     let answer = script(device.dir.path(), &body).run(&device.job(Request::Observe), &StepCx::detached());
-    assert_eq!(answer, Ok(Answer::Inventory(Inventory { running: vec![], persistent: true })));
+    assert_eq!(answer, Ok(Answer::Inventory(Inventory { persistent: true, ..Inventory::default() })));
     assert!(begun.elapsed() < DEADLINE);
 }
 
@@ -339,7 +339,7 @@ fn engine(device: &Device) -> Engine {
 fn ask(engine: &Engine, source: &str) -> Result<Receipt, Refusal> {
     let caller = Caller { uid: 0, name: "test".to_owned() };
     let (id, source) = (PackageId::new("p").expect("id"), source.to_owned());
-    engine.submit(caller, None, Ask::FetchFrom { id, source, then: Then::Install })
+    engine.submit(caller, Terms::default(), Ask::FetchFrom { id, source, then: Then::Install })
 }
 
 fn at_rest(engine: &Engine) -> Arc<View> {

@@ -309,7 +309,7 @@ impl Backend for OstreeBackend {
 
     fn observe(&mut self) -> Result<Inventory, BackendError> {
         let running = self.boot()?.booted()?.into_iter().collect();
-        Ok(Inventory { running, persistent: true })
+        Ok(Inventory { running, persistent: true, ..Inventory::default() })
     }
 
     fn logs(&mut self, id: &ComponentId, _lines: usize) -> Result<String, BackendError> {

@@ -369,7 +369,7 @@ fn a_bad_package_is_refused() {
         ),
         manifest("disagree", Box::new(|m| m["components"][0]["payload"]["size"] = json!(1))),
         manifest("circle", Box::new(|m| m["components"][0]["requires"] = json!(["c"]))),
-        manifest("not in the package", Box::new(|m| m["components"][0]["requires"] = json!(["d"]))),
+        manifest("another version", Box::new(|m| m["components"][0]["requires"] = json!(["c>=9"]))),
         manifest("cannot have this kind", Box::new(|m| m["components"][0]["type"] = json!("os"))),
         manifest(
             "is not ref=",

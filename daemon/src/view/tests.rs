@@ -1,7 +1,7 @@
 use super::*;
 use expect_test::expect;
 use scomo_core::apply;
-use scomo_core::command::{Caller, Command, Input, Then};
+use scomo_core::command::{Caller, Command, Input, Terms, Then};
 use scomo_core::decide;
 use scomo_core::effect::EffectOk;
 use scomo_core::failure::{Failure, FailureKind};
@@ -31,7 +31,7 @@ impl Life {
             then: Then::Install,
         };
         let caller = Caller { uid: 0, name: "root".to_owned() };
-        self.input(&Input::Command { caller, request: None, command });
+        self.input(&Input::Command { caller, terms: Terms::default(), command });
     }
 
     fn outcome(&mut self, task: Task, result: Result<EffectOk, Failure>) {

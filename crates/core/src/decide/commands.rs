@@ -1,39 +1,37 @@
 //! What a command means in a state. Every command against every state ends here, in facts or in a rejection.
 
-use super::{Draft, activates_os, cancelled};
-use crate::command::{Caller, Command, PackageLeaves, Rejection, Then};
+use super::packages::{self, unknown_package};
+use super::{Draft, activates_os, cancelled, rules};
+use crate::command::{Caller, Command, Gate, Rejection, Terms, Then};
 use crate::fact::Fact;
-use crate::failure::ResultCode;
-use crate::id::{ComponentId, JobId, PackageId, RequestId};
-use crate::spec::{ComponentKind, TEXT_BYTES_MAX};
-use crate::state::{JobTarget, PACKAGES_MAX, Primitive, SOURCE_BYTES_MAX, State, Step};
+use crate::failure::Failure;
+use crate::id::{ComponentId, JobId, PackageId};
+use crate::spec::ComponentKind;
+use crate::state::{JobTarget, Primitive, State, Step};
 use crate::status::{ComponentState, DeliveredState};
 
 pub(super) fn decide(
     draft: &mut Draft,
     caller: &Caller,
-    request: Option<&RequestId>,
+    terms: &Terms,
     command: &Command,
 ) -> Result<(), Rejection> {
-    if request.is_some_and(|request| draft.state.request_job(request).is_some()) {
+    if terms.request.as_ref().is_some_and(|request| draft.state.request_job(request).is_some()) {
         return Ok(());
     }
-    let start = Start { caller, request };
+    let start = Start { caller, terms };
     match command {
-        Command::AddDownload { id, source, leaves } => add_download(draft, id, source, leaves),
-        Command::DeleteDownload { id } => delete_download(draft, id),
-        Command::AddDelivered { id, source, leaves } => add_delivered(draft, id, source, leaves),
-        Command::Fetch { id, then } => {
-            idle(&draft.state)?;
-            let known = draft.state.downloads.contains_key(id);
-            known.then_some(()).ok_or_else(|| unknown_package(id, "to download"))?;
-            start.job(draft, fetch_primitive(*then), JobTarget::Package(id.clone()));
-            Ok(())
-        }
+        Command::AddDownload { id, source, leaves } => packages::add_download(draft, id, source, leaves),
+        Command::SetDownload { id, source, leaves } => packages::set_download(draft, id, source, leaves),
+        Command::DeleteDownload { id } => packages::delete_download(draft, id),
+        Command::AddDelivered { id, source, leaves } => packages::add_delivered(draft, id, source, leaves),
+        Command::SetDelivered { id, leaves } => packages::set_delivered(draft, id, leaves),
+        Command::SetData { id, source } => packages::set_data(draft, id, source),
+        Command::Fetch { id, then } => fetch(draft, &start, id, *then),
         Command::FetchFrom { id, source, then } => fetch_from(draft, &start, id, source, *then),
         Command::Install { id } => install(draft, &start, id, Primitive::Install),
         Command::InstallInactive { id } => install(draft, &start, id, Primitive::InstallInactive),
-        Command::RemovePackage { id } => remove_package(draft, &start, id),
+        Command::RemovePackage { id } => packages::remove(draft, &start, id),
         Command::Activate { id } => component(draft, &start, id, Primitive::Activate),
         Command::Deactivate { id } => component(draft, &start, id, Primitive::Deactivate),
         Command::RemoveComponent { id } => component(draft, &start, id, Primitive::RemoveComponent),
@@ -43,6 +41,14 @@ pub(super) fn decide(
                 return Err(Rejection::NothingToRollBack);
             }
             start.job(draft, Primitive::Rollback, JobTarget::Device);
+            Ok(())
+        }
+        Command::Permit { job, gate } => permit(draft, *job, *gate),
+        Command::Refuse { job, failure } => refuse(draft, *job, failure),
+        Command::AcknowledgeReport { id } => {
+            let known = draft.state.reports.iter().any(|report| report.id == *id);
+            known.then_some(()).ok_or(Rejection::UnknownReport(*id))?;
+            draft.emit(Fact::ReportAcknowledged { id: *id });
             Ok(())
         }
         Command::Cancel { job } => cancel(draft, *job),
@@ -55,39 +61,39 @@ pub(super) fn decide(
     }
 }
 
-/// Who starts a job, and under which request.
-struct Start<'a> {
+/// Who starts a job, and on which terms.
+pub(super) struct Start<'a> {
     caller: &'a Caller,
-    request: Option<&'a RequestId>,
+    terms: &'a Terms,
 }
 
 impl Start<'_> {
     fn job(&self, draft: &mut Draft, primitive: Primitive, target: JobTarget) {
         self.begin(draft, primitive, target);
-        draft.advance();
+        match &self.terms.refused {
+            Some(failure) => draft.fail(failure.clone()),
+            None => draft.advance(),
+        }
     }
 
-    fn begin(&self, draft: &mut Draft, primitive: Primitive, target: JobTarget) {
+    pub(super) fn begin(&self, draft: &mut Draft, primitive: Primitive, target: JobTarget) {
         draft.emit(Fact::JobStarted {
             job: JobId(draft.state.last_job.saturating_add(1)),
             at: draft.now,
             primitive,
             target,
             caller: self.caller.clone(),
-            request: self.request.cloned(),
+            request: None,
+            terms: self.terms.clone(),
         });
     }
 }
 
-fn idle(state: &State) -> Result<(), Rejection> {
+pub(super) fn idle(state: &State) -> Result<(), Rejection> {
     match &state.job {
         Some(job) => Err(Rejection::Busy { job: job.id, primitive: job.primitive.as_str() }),
         None => Ok(()),
     }
-}
-
-fn unknown_package(id: &PackageId, branch: &'static str) -> Rejection {
-    Rejection::UnknownPackage { id: id.clone(), branch }
 }
 
 fn fetch_primitive(then: Then) -> Primitive {
@@ -98,64 +104,14 @@ fn fetch_primitive(then: Then) -> Primitive {
     }
 }
 
-fn check_texts(source: &str, leaves: &PackageLeaves) -> Result<(), Rejection> {
-    if source.len() > SOURCE_BYTES_MAX {
-        return Err(Rejection::TooLong { what: "a source", max: SOURCE_BYTES_MAX });
+fn fetch(draft: &mut Draft, start: &Start<'_>, id: &PackageId, then: Then) -> Result<(), Rejection> {
+    idle(&draft.state)?;
+    let download = draft.state.downloads.get(id).ok_or_else(|| unknown_package(id, "to download"))?;
+    if download.source.is_empty() {
+        return Err(Rejection::Incomplete { id: id.clone(), leaf: "PkgURL" });
     }
-    let texts = [&leaves.name, &leaves.description, &leaves.env_type, &leaves.pkg_type];
-    if texts.iter().any(|text| text.len() > TEXT_BYTES_MAX) {
-        return Err(Rejection::TooLong { what: "a text", max: TEXT_BYTES_MAX });
-    }
-    Ok(())
-}
-
-fn works_on(state: &State, id: &PackageId) -> bool {
-    state.job.as_ref().is_some_and(|job| job.target == JobTarget::Package(id.clone()))
-}
-
-fn add_download(
-    draft: &mut Draft,
-    id: &PackageId,
-    source: &str,
-    leaves: &PackageLeaves,
-) -> Result<(), Rejection> {
-    check_texts(source, leaves)?;
-    if draft.state.downloads.contains_key(id) {
-        return Err(Rejection::Exists(id.clone()));
-    }
-    if draft.state.downloads.len() >= PACKAGES_MAX {
-        return Err(Rejection::Limit { what: "packages to download", max: PACKAGES_MAX });
-    }
-    let (id, source, leaves) = (id.clone(), source.to_owned(), leaves.clone());
-    draft.emit(Fact::DownloadAdded { id, source, leaves, transient: false });
-    Ok(())
-}
-
-fn delete_download(draft: &mut Draft, id: &PackageId) -> Result<(), Rejection> {
-    if !draft.state.downloads.contains_key(id) {
-        return Err(unknown_package(id, "to download"));
-    }
-    if works_on(&draft.state, id) {
-        idle(&draft.state)?;
-    }
-    draft.emit(Fact::DownloadDeleted { id: id.clone() });
-    Ok(())
-}
-
-fn add_delivered(
-    draft: &mut Draft,
-    id: &PackageId,
-    source: &str,
-    leaves: &PackageLeaves,
-) -> Result<(), Rejection> {
-    check_texts(source, leaves)?;
-    if draft.state.delivered.contains_key(id) {
-        return Err(Rejection::Exists(id.clone()));
-    }
-    if draft.state.delivered.len() >= PACKAGES_MAX {
-        return Err(Rejection::Limit { what: "delivered packages", max: PACKAGES_MAX });
-    }
-    draft.emit(Fact::DeliveredAdded { id: id.clone(), source: source.to_owned(), leaves: leaves.clone() });
+    packages::unique_pkg_id(&draft.state, id, &download.leaves)?;
+    start.job(draft, fetch_primitive(then), JobTarget::Package(id.clone()));
     Ok(())
 }
 
@@ -167,18 +123,9 @@ fn fetch_from(
     then: Then,
 ) -> Result<(), Rejection> {
     idle(&draft.state)?;
-    let leaves = PackageLeaves::default();
-    check_texts(source, &leaves)?;
-    let full = |len: usize| len >= PACKAGES_MAX;
-    if full(draft.state.downloads.len()) && !draft.state.downloads.contains_key(id) {
-        return Err(Rejection::Limit { what: "packages to download", max: PACKAGES_MAX });
-    }
-    if full(draft.state.delivered.len()) && !draft.state.delivered.contains_key(id) {
-        return Err(Rejection::Limit { what: "delivered packages", max: PACKAGES_MAX });
-    }
     // A package that somebody added stays in the tree when the job fails; one made for this job does not.
     let transient = draft.state.downloads.get(id).is_none_or(|download| download.transient);
-    draft.emit(Fact::DownloadAdded { id: id.clone(), source: source.to_owned(), leaves, transient });
+    packages::put_download(draft, id, source, transient)?;
     start.job(draft, fetch_primitive(then), JobTarget::Package(id.clone()));
     Ok(())
 }
@@ -198,18 +145,11 @@ fn install(
             state: package.state.name(),
         });
     }
-    start.job(draft, primitive, JobTarget::Package(id.clone()));
-    Ok(())
-}
-
-fn remove_package(draft: &mut Draft, start: &Start<'_>, id: &PackageId) -> Result<(), Rejection> {
-    idle(&draft.state)?;
-    if !draft.state.delivered.contains_key(id) {
-        return Err(unknown_package(id, "delivered"));
+    if package.source.is_empty() {
+        return Err(Rejection::Incomplete { id: id.clone(), leaf: "Data" });
     }
-    start.begin(draft, Primitive::RemovePackage, JobTarget::Package(id.clone()));
-    draft.emit(Fact::DeliveredDeleted { id: id.clone() });
-    draft.finish(ResultCode::SUCCESS, None);
+    packages::unique_pkg_id(&draft.state, id, &package.leaves)?;
+    start.job(draft, primitive, JobTarget::Package(id.clone()));
     Ok(())
 }
 
@@ -237,16 +177,46 @@ fn component(
     if component.release.spec.kind == ComponentKind::Os && active {
         return Err(Rejection::OsInUse(id.clone()));
     }
+    if active && let Some(by) = rules::required_by(&draft.state, id) {
+        return Err(Rejection::Required { id: id.clone(), by });
+    }
     start.job(draft, primitive, JobTarget::Component(id.clone()));
+    Ok(())
+}
+
+fn waiting_at(state: &State, id: JobId) -> Result<Gate, Rejection> {
+    let job = state.job.as_ref().filter(|job| job.id == id).ok_or(Rejection::UnknownJob(id))?;
+    match job.step {
+        Step::Await(gate) => Ok(gate),
+        _ => Err(Rejection::NotAtGate { job: id, gate: "go on" }),
+    }
+}
+
+fn permit(draft: &mut Draft, id: JobId, gate: Gate) -> Result<(), Rejection> {
+    if waiting_at(&draft.state, id)? != gate || gate == Gate::Boot {
+        return Err(Rejection::NotAtGate { job: id, gate: gate.as_str() });
+    }
+    draft.emit(Fact::Permitted { gate });
+    draft.advance();
+    Ok(())
+}
+
+fn refuse(draft: &mut Draft, id: JobId, failure: &Failure) -> Result<(), Rejection> {
+    waiting_at(&draft.state, id)?;
+    draft.fail(failure.clone());
     Ok(())
 }
 
 fn cancel(draft: &mut Draft, id: JobId) -> Result<(), Rejection> {
     let job = draft.state.job.as_ref().filter(|job| job.id == id).ok_or(Rejection::UnknownJob(id))?;
     let early = match job.step {
-        Step::Resolve | Step::Fetch(_) | Step::Stage(_) | Step::AwaitBoot | Step::Probe | Step::Collect => {
-            true
-        }
+        Step::Resolve
+        | Step::Await(_)
+        | Step::Fetch(_)
+        | Step::Stage(_)
+        | Step::AwaitBoot
+        | Step::Probe
+        | Step::Collect => true,
         Step::Switch(_) | Step::Confirm(_) | Step::Revert(_) => false,
     };
     if !early || job.reverting.is_some() {

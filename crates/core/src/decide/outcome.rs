@@ -1,6 +1,6 @@
 //! What the end of an effect means. An outcome of a task that is no longer wanted means nothing.
 
-use super::{Draft, HOUSEKEEPING_ATTEMPTS_MAX, back_off_ms};
+use super::{Draft, HOUSEKEEPING_ATTEMPTS_MAX, back_off_ms, rules};
 use crate::effect::EffectOk;
 use crate::fact::Fact;
 use crate::failure::{Failure, FailureKind};
@@ -18,7 +18,12 @@ pub(super) fn decide(draft: &mut Draft, task: &TaskKey, result: &Result<EffectOk
         step => match result.clone().and_then(|ok| step_fact(step, ok)) {
             Ok(fact) => {
                 draft.emit(fact);
-                draft.advance();
+                // Nothing is downloaded that could not be installed.
+                let job = draft.state.job.as_ref().filter(|_| task.task == Task::Resolve);
+                match job.map_or(Ok(()), |job| rules::check(&draft.state, job)) {
+                    Ok(()) => draft.advance(),
+                    Err(failure) => draft.fail(failure),
+                }
             }
             Err(failure) => draft.retry_or_fail(failure),
         },

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{Draft, INTERRUPTIONS_MAX, activates_os};
+use crate::command::Gate;
 use crate::effect::Inventory;
 use crate::fact::Fact;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{BootId, ComponentId};
 use crate::spec::ComponentKind;
-use crate::state::{Change, Job, Run, State, Step};
+use crate::state::{COMPONENTS_MAX, Change, Job, Run, State, Step};
 use crate::status::ComponentState;
 
 type Found = BTreeMap<ComponentKind, Inventory>;
@@ -22,7 +23,15 @@ pub(super) fn decide(draft: &mut Draft, boot: &BootId, found: &Found) {
         fell_back: fell_back(&draft.state, found),
         garbage: garbage(&draft.state, found),
     });
+    adopt(draft, found);
     let Some(job) = &draft.state.job else { return };
+    if let Step::Await(gate) = job.step {
+        if gate == Gate::Boot && !same_boot {
+            draft.emit(Fact::Permitted { gate });
+            draft.advance();
+        }
+        return;
+    }
     let awaits_boot = job.step == Step::AwaitBoot;
     if awaits_boot && same_boot {
         return;
@@ -44,6 +53,22 @@ pub(super) fn decide(draft: &mut Draft, boot: &BootId, found: &Found) {
         (false, _, _) => {}
     }
     go_on(draft);
+}
+
+/// Takes what came by other means into the Deployed branch, under ids that no installed component has. What is
+/// installed later under such an id replaces it.
+fn adopt(draft: &mut Draft, found: &Found) {
+    for release in found.values().flat_map(|inventory| &inventory.foreign) {
+        let state = &draft.state;
+        let known = state.kept_releases().iter().any(|kept| kept.id == release.id);
+        let installed = state.components.get(&release.spec.id).is_some_and(|c| c.package.is_some());
+        let in_hand = state.job.iter().flat_map(|job| job.changes.iter().flatten());
+        let in_hand = in_hand.into_iter().any(|change| change.id == release.spec.id);
+        let full = state.components.len() >= COMPONENTS_MAX;
+        if !known && !installed && !in_hand && !full {
+            draft.emit(Fact::Adopted { at: draft.now, release: release.clone() });
+        }
+    }
 }
 
 fn go_on(draft: &mut Draft) {

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scomo_core::command::{Caller, Command, Input, Rejection, Then};
+use scomo_core::command::{Caller, Command, Input, Rejection, Terms, Then};
 use scomo_core::effect::{Effect, EffectOk, Inventory, Target};
 use scomo_core::fact::Fact;
 use scomo_core::failure::{Failure, FailureKind};
@@ -87,7 +87,7 @@ pub fn caller() -> Caller {
 }
 
 pub fn command(command: Command) -> Input {
-    Input::Command { caller: caller(), request: None, command }
+    Input::Command { caller: caller(), terms: Terms::default(), command }
 }
 
 pub fn install_from(id: &str, then: Then) -> Command {
@@ -130,8 +130,13 @@ impl World {
     }
 
     pub fn found(&self) -> BTreeMap<ComponentKind, Inventory> {
-        let containers = Inventory { running: self.running.values().cloned().collect(), persistent: false };
-        let os = Inventory { running: self.booted.iter().cloned().collect(), persistent: true };
+        let containers =
+            Inventory { running: self.running.values().cloned().collect(), ..Inventory::default() };
+        let os = Inventory {
+            running: self.booted.iter().cloned().collect(),
+            persistent: true,
+            ..Inventory::default()
+        };
         BTreeMap::from([(ComponentKind::Container, containers), (ComponentKind::Os, os)])
     }
 

@@ -5,10 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use scomo_core::command::{Caller, Command, Input};
+use scomo_core::command::{Caller, Command, Input, Terms};
 use scomo_core::effect::Inventory;
 use scomo_core::fact::Fact;
-use scomo_core::id::RequestId;
 use scomo_core::spec::ComponentKind;
 use scomo_core::state::State;
 use scomo_core::{apply, decide, next_deadline, pending};
@@ -90,7 +89,7 @@ enum Start {
 /// Somebody asks for something.
 pub(super) struct Asked {
     pub(super) caller: Caller,
-    pub(super) request: Option<RequestId>,
+    pub(super) terms: Terms,
     pub(super) command: Command,
     pub(super) then: Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>,
 }
@@ -213,8 +212,8 @@ impl Writer {
             }
             return;
         }
-        let Asked { caller, request, command, then } = asked;
-        let result = self.command(caller, request, command);
+        let Asked { caller, terms, command, then } = asked;
+        let result = self.command(caller, terms, command);
         if result.is_ok() {
             self.settle();
             self.publish();
@@ -223,22 +222,16 @@ impl Writer {
         then(result);
     }
 
-    fn command(
-        &mut self,
-        caller: Caller,
-        request: Option<RequestId>,
-        command: Command,
-    ) -> Result<Receipt, Refusal> {
+    fn command(&mut self, caller: Caller, terms: Terms, command: Command) -> Result<Receipt, Refusal> {
         if let Some(why) = &self.safe_mode {
             return Err(Refusal::SafeMode(why.clone()));
         }
-        if let Some(job) = request.as_ref().and_then(|request| self.state.request_job(request)) {
+        if let Some(job) = terms.request.as_ref().and_then(|request| self.state.request_job(request)) {
             return Ok(Receipt { job: Some(job), already: true });
         }
         // If the store failed at the first facts of this process: nothing may come before them.
         self.try_start().map_err(|error| Refusal::NotStored(Arc::new(error)))?;
-        let facts =
-            decide(&self.state, (self.options.clock)(), &Input::Command { caller, request, command })?;
+        let facts = decide(&self.state, (self.options.clock)(), &Input::Command { caller, terms, command })?;
         let job = facts.iter().find_map(|fact| match fact {
             Fact::JobStarted { job, .. } => Some(*job),
             _ => None,

@@ -87,13 +87,13 @@ impl SimBackend {
     fn inventory(&self) -> Inventory {
         if self.kind == ComponentKind::Os {
             let running = self.world.with(|world| world.boot.booted.clone()).into_iter().collect();
-            return Inventory { running, persistent: true };
+            return Inventory { running, persistent: true, ..Inventory::default() };
         }
         let running = self.world.with(|world| {
             let running = world.deployed.values().filter(|c| c.running && c.release.spec.kind == self.kind);
             running.map(|c| c.release.id.clone()).collect()
         });
-        Inventory { running, persistent: false }
+        Inventory { running, ..Inventory::default() }
     }
 
     fn need_staged(&self, release: &Release) -> Result<(), BackendError> {

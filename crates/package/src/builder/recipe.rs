@@ -24,6 +24,7 @@
 //! the members of [`RunSpec`], [`HealthCheck`] and [`Metadata`].
 
 use scomo_core::id::{ComponentId, PackageId};
+use scomo_core::requirement::Requirement;
 use scomo_core::spec::{HealthCheck, Metadata, RunSpec};
 use serde::Deserialize;
 
@@ -79,9 +80,9 @@ pub struct ComponentRecipe {
     /// SCOMO `MetaData`.
     #[serde(default)]
     pub metadata: Metadata,
-    /// Components that are switched before this one.
+    /// Components that must be active before this one: `id` or `id>=version`.
     #[serde(default)]
-    pub requires: Vec<ComponentId>,
+    pub requires: Vec<Requirement>,
     /// An existing image: any source of this crate; `oci:` and `.scomo` paths may be relative.
     #[serde(default)]
     pub image: Option<String>,

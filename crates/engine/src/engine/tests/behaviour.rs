@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use scomo_core::command::{Command, Rejection, Then};
+use scomo_core::command::{Command, Rejection, Terms, Then};
 use scomo_core::failure::{FailureKind, ResultCode};
 use scomo_core::id::JobId;
 use scomo_core::spec::ComponentKind;
@@ -59,7 +59,7 @@ fn two_updates_at_once_are_one_and_a_refusal() {
     let refused = life.submit(None, install("q", "sim:q@1"));
     assert!(matches!(refused, Err(Refusal::Rejected(Rejection::Busy { .. }))), "{refused:?}");
     let (answer, answered) = std::sync::mpsc::channel();
-    life.engine.submit_then(caller(), None, Command::Cancel { job: JobId(1) }, move |result| {
+    life.engine.submit_then(caller(), Terms::default(), Command::Cancel { job: JobId(1) }, move |result| {
         answer.send(result.map_err(|e| e.to_string())).expect("send");
     });
     assert_eq!(answered.recv().expect("answer"), Ok(Receipt { job: None, already: false }));
@@ -212,7 +212,7 @@ fn a_backend_that_hangs_at_the_start_makes_nobody_wait_but_commands() {
     let life = lab.start_slowly(gate);
     assert!(!life.engine.snapshot().started);
     let (answer, answered) = std::sync::mpsc::channel();
-    life.engine.submit_then(caller(), None, install("p", "sim:p@1?web"), move |result| {
+    life.engine.submit_then(caller(), Terms::default(), install("p", "sim:p@1?web"), move |result| {
         answer.send(result.is_ok()).expect("send");
     });
     life.engine.wake();
@@ -226,7 +226,7 @@ fn a_backend_that_hangs_at_the_start_makes_nobody_wait_but_commands() {
     let (open, gate) = std::sync::mpsc::channel();
     let life = lab.start_slowly(gate);
     let (answer, answered) = std::sync::mpsc::channel();
-    life.engine.submit_then(caller(), None, Command::CollectGarbage, move |result| {
+    life.engine.submit_then(caller(), Terms::default(), Command::CollectGarbage, move |result| {
         answer.send(matches!(result, Err(Refusal::Stopped))).expect("send");
     });
     life.engine.shutdown();

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use scomo_core::command::{Caller, Command, Then};
+use scomo_core::command::{Caller, Command, Terms, Then};
 use scomo_core::effect::{Effect, Inventory};
 use scomo_core::fact::Fact;
 use scomo_core::failure::{Failure, FailureKind};
@@ -285,7 +285,8 @@ impl Life {
     }
 
     pub fn submit(&self, request: Option<RequestId>, command: Command) -> Result<Receipt, Refusal> {
-        self.engine.submit(caller(), request, command)
+        let terms = Terms { request, ..Terms::default() };
+        self.engine.submit(caller(), terms, command)
     }
 
     pub fn state(&self) -> Arc<State> {
