@@ -191,10 +191,9 @@ fn change(job: &mut Job, index: usize) -> Result<&mut Change, Why> {
 }
 
 fn start_job(state: &mut State, fact: &Fact) -> Result<(), Why> {
-    let Fact::JobStarted { job: id, at, primitive, target, caller, request, terms } = fact else {
+    let Fact::JobStarted { job: id, at, primitive, target, caller, terms } = fact else {
         return Err(NO_JOB);
     };
-    let request = terms.request.as_ref().or(request.as_ref());
     if state.job.is_some() {
         return Err("another job is under way");
     }
@@ -211,7 +210,7 @@ fn start_job(state: &mut State, fact: &Fact) -> Result<(), Why> {
         state.garbage = state.kinds.iter().map(|kind| (*kind, Retry::default())).collect();
     }
     state.last_job = id.0;
-    if let Some(request) = request {
+    if let Some(request) = &terms.request {
         state.requests.push_back((request.clone(), *id));
         while state.requests.len() > REQUESTS_MAX {
             state.requests.pop_front();

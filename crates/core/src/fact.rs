@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Caller, Gate, PackageLeaves, Terms};
 use crate::failure::{Failure, ResultCode};
-use crate::id::{BootId, ComponentId, JobId, Millis, PackageId, RequestId};
+use crate::id::{BootId, ComponentId, JobId, Millis, PackageId};
 use crate::spec::{ComponentKind, Content, Release};
 use crate::state::{Change, JobTarget, Primitive, State, Step};
 
@@ -110,11 +110,7 @@ pub enum Fact {
         target: JobTarget,
         /// For whom.
         caller: Caller,
-        /// The caller's id of the request. Only written by the first version; the terms hold it now.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        request: Option<RequestId>,
         /// On which terms.
-        #[serde(default)]
         terms: Terms,
     },
     /// The job may pass a gate.

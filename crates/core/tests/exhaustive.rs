@@ -12,8 +12,8 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
-use common::{boot, command, component, content, install_from, package};
-use scomo_core::command::{Command, Input, PackageLeaves, Then};
+use common::{boot, caller, command, component, content, install_from, package};
+use scomo_core::command::{Command, Gate, Input, PackageLeaves, Terms, Then};
 use scomo_core::decide::decide;
 use scomo_core::effect::{Effect, EffectOk, Inventory};
 use scomo_core::fact::Fact;
@@ -35,7 +35,10 @@ fn commands() -> Vec<Command> {
         Command::Cancel { job: JobId(9) },
         Command::ConfirmBoot,
         Command::CollectGarbage,
+        Command::Refuse { job: JobId(1), failure: Failure::new(FailureKind::Forbidden, "scripted") },
+        Command::AcknowledgeReport { id: 1 },
     ];
+    all.extend(Gate::ALL.map(|gate| Command::Permit { job: JobId(1), gate }));
     for id in ["apps", "osp"] {
         for then in [Then::Stop, Then::Install, Then::InstallInactive] {
             all.push(install_from(id, then));
@@ -44,6 +47,9 @@ fn commands() -> Vec<Command> {
         let (source, leaves) = (format!("test:{id}"), PackageLeaves::default());
         let id = package(id);
         all.extend([
+            Command::SetDownload { id: id.clone(), source: source.clone(), leaves: leaves.clone() },
+            Command::SetDelivered { id: id.clone(), leaves: leaves.clone() },
+            Command::SetData { id: id.clone(), source: source.clone() },
             Command::AddDownload { id: id.clone(), source: source.clone(), leaves: leaves.clone() },
             Command::DeleteDownload { id: id.clone() },
             Command::AddDelivered { id: id.clone(), source, leaves },
@@ -139,6 +145,10 @@ fn starts(state: &State) -> Vec<Input> {
 
 fn inputs(state: &State) -> Vec<Input> {
     let mut all: Vec<Input> = commands().into_iter().map(command).collect();
+    let gates = Gate::ALL.into_iter().collect();
+    let terms = Terms { gates, ..Terms::default() };
+    let gated = install_from("apps", Then::Install);
+    all.push(Input::Command { caller: caller(), terms, command: gated });
     all.push(Input::Tick);
     all.extend(outcomes(state));
     all.extend(starts(state));
@@ -163,6 +173,7 @@ fn kind_of(state: &State) -> String {
         };
         let reverting = job.reverting.is_some();
         write!(kind, "J{:?}{:?}{:?}{run}{reverting:?}", job.primitive, job.target, job.step).unwrap();
+        write!(kind, "G{:?}", Gate::ALL.map(|gate| job.stops_at(gate))).unwrap();
     } else {
         for (id, download) in &state.downloads {
             write!(kind, "D{id}{}", download.status == DownloadStatus::Idle).unwrap();
@@ -180,6 +191,9 @@ fn kind_of(state: &State) -> String {
 fn normal(mut state: State) -> State {
     state.history.clear();
     state.requests.clear();
+    state.failed.clear();
+    state.reports.clear();
+    state.last_report = 0;
     state.last_job = 0;
     state.boot = Some(boot(1));
     let due = |retry: &mut Retry| retry.not_before = Millis(retry.not_before.0.min(NOW.0));

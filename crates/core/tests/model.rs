@@ -4,19 +4,22 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Cut, Life, World, component, install_from, package, release};
 use proptest::prelude::*;
-use scomo_core::command::{Command, PackageLeaves, Then};
-use scomo_core::failure::FailureKind;
+use scomo_core::command::{Command, Gate, Input, PackageLeaves, Terms, Then};
+use scomo_core::failure::{Failure, FailureKind};
 use scomo_core::id::JobId;
-use scomo_core::state::Component;
+use scomo_core::state::{Component, Step};
 
 #[derive(Debug, Clone)]
 enum Act {
     Give(Command),
     CancelNow,
+    Gated(Command, BTreeSet<Gate>),
+    Permit(Gate),
+    RefuseNow,
     Steps(usize),
     Settle,
     Reboot,
@@ -57,6 +60,9 @@ fn acts() -> impl Strategy<Value = Act> {
         6 => (packages(), then).prop_map(|(id, then)| Act::Give(install_from(id, then))),
         4 => (packages(), 0..7usize).prop_map(move |(id, n)| Act::Give(with_package(id).swap_remove(n))),
         3 => (components(), 0..3usize).prop_map(move |(id, n)| Act::Give(with_component(id).swap_remove(n))),
+        2 => (packages(), gates()).prop_map(|(id, gates)| Act::Gated(install_from(id, Then::Install), gates)),
+        2 => prop::sample::select(Gate::ALL.to_vec()).prop_map(Act::Permit),
+        1 => Just(Act::RefuseNow),
         2 => Just(Act::Give(Command::Rollback)),
         1 => Just(Act::Give(Command::CollectGarbage)),
         1 => Just(Act::Give(Command::ConfirmBoot)),
@@ -70,6 +76,10 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => (prop::sample::select(vec![("web", "2"), ("db", "2"), ("os", "1"), ("os", "2")]), any::<bool>())
             .prop_map(|((id, version), sick)| Act::Sick(id, version, sick)),
     ]
+}
+
+fn gates() -> impl Strategy<Value = BTreeSet<Gate>> {
+    prop::collection::btree_set(prop::sample::select(Gate::ALL.to_vec()), 1..=Gate::ALL.len())
 }
 
 fn world() -> World {
@@ -93,6 +103,17 @@ fn act(life: &mut Life, act: Act) {
         // A refusal is as good as an acceptance: the invariants decide.
         Act::Give(command) => drop(life.command(command)),
         Act::CancelNow => drop(life.command(Command::Cancel { job: JobId(life.state.last_job) })),
+        Act::Gated(command, gates) => {
+            let terms = Terms { gates, ..Terms::default() };
+            let _ = life.input(&Input::Command { caller: common::caller(), terms, command });
+        }
+        Act::Permit(gate) => {
+            drop(life.command(Command::Permit { job: JobId(life.state.last_job), gate }));
+        }
+        Act::RefuseNow => {
+            let failure = Failure::new(FailureKind::Forbidden, "no");
+            drop(life.command(Command::Refuse { job: JobId(life.state.last_job), failure }));
+        }
         Act::Steps(n) => {
             for _ in 0..n {
                 watched_step(life);
@@ -145,10 +166,13 @@ proptest! {
         life.world.faults.clear();
         for _ in 0..12 {
             life.settle();
-            if life.state.job.is_none() {
-                break;
+            let Some(job) = &life.state.job else { break };
+            match job.step {
+                Step::Await(gate) if gate != Gate::Boot => {
+                    life.command(Command::Permit { job: job.id, gate }).unwrap();
+                }
+                _ => life.reboot(),
             }
-            life.reboot();
         }
         life.start();
         life.settle();

@@ -83,7 +83,6 @@ impl Start<'_> {
             primitive,
             target,
             caller: self.caller.clone(),
-            request: None,
             terms: self.terms.clone(),
         });
     }

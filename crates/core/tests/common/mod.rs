@@ -111,6 +111,8 @@ pub struct World {
     /// Failures to give, oldest first, before anything succeeds.
     pub faults: Vec<FailureKind>,
     pub boots: u32,
+    /// What is on the device and came by other means.
+    pub foreign: Vec<Release>,
 }
 
 impl World {
@@ -135,7 +137,7 @@ impl World {
         let os = Inventory {
             running: self.booted.iter().cloned().collect(),
             persistent: true,
-            ..Inventory::default()
+            foreign: self.foreign.clone(),
         };
         BTreeMap::from([(ComponentKind::Container, containers), (ComponentKind::Os, os)])
     }

@@ -5,36 +5,44 @@ use std::fs;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
-use scomo_core::command::{Command, PackageLeaves};
+use scomo_core::command::{Command, Gate, PackageLeaves, ReportTo, Terms};
 use scomo_core::fact::Fact;
 use scomo_core::failure::FailureKind;
 use scomo_core::id::Millis;
-use scomo_core::state::State;
+use scomo_core::state::{State, Step};
 use serde_json::Value;
 
 use super::super::log::replay;
-use super::lab::{Lab, deployed, install, package};
+use super::lab::{Lab, caller, deployed, install, package};
+use crate::engine::View;
+use crate::sim::source::resolve;
 use crate::sim::{FaultAction, StepName};
 use crate::store::Store;
 
 /// Every fact of version 1.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 32] = [
+    "Adopted",
     "Booted",
     "Checkpoint",
     "Collected",
     "Committed",
     "Confirmed",
+    "DataSet",
     "DeliveredAdded",
     "DeliveredDeleted",
+    "DeliveredSet",
     "DownloadAdded",
     "DownloadDeleted",
+    "DownloadSet",
     "Fetched",
     "Healthy",
     "Interrupted",
     "JobFinished",
     "JobStarted",
     "PackageDelivered",
+    "Permitted",
     "Planned",
+    "ReportAcknowledged",
     "Resolved",
     "Restored",
     "RevertStarted",
@@ -55,7 +63,10 @@ fn golden() -> PathBuf {
 fn eventful() -> Lab {
     let mut lab = Lab::new();
     let mut store = Store::open::<Fact>(&lab.store(), &mut |_, _| Ok(())).expect("open");
-    store.append(Millis(1), &[Fact::Checkpoint { state: Box::default() }]).expect("append");
+    let mut factory = resolve("sim:factory@0?os").expect("content");
+    let release = factory.releases.remove(0);
+    let facts = [Fact::Checkpoint { state: Box::default() }, Fact::Adopted { at: Millis(1), release }];
+    store.append(Millis(1), &facts).expect("append");
     drop(store);
     let (id, leaves) = (package("x"), PackageLeaves { name: "X".to_owned(), ..PackageLeaves::default() });
     let source = "sim:x@1".to_owned();
@@ -65,9 +76,21 @@ fn eventful() -> Lab {
         life.until_idle();
     };
     done(Command::AddDownload { id: id.clone(), source: source.clone(), leaves: leaves.clone() });
+    done(Command::SetDownload { id: id.clone(), source: source.clone(), leaves: leaves.clone() });
     done(Command::DeleteDownload { id: id.clone() });
-    done(Command::AddDelivered { id: id.clone(), source, leaves });
+    done(Command::AddDelivered { id: id.clone(), source: source.clone(), leaves: leaves.clone() });
+    done(Command::SetDelivered { id: id.clone(), leaves });
+    done(Command::SetData { id: id.clone(), source });
     done(Command::RemovePackage { id });
+    let report = ReportTo { to: "server".to_owned(), uri: "./SCOMO".to_owned(), correlator: "c".to_owned() };
+    let terms = Terms { report: Some(report), gates: [Gate::Install].into(), ..Terms::default() };
+    let started = life.engine.submit(caller(), terms, install("g", "sim:g@1?db"));
+    let job = started.expect("taken").job.expect("a job");
+    let waits =
+        |view: &View| view.state.job.as_ref().is_some_and(|job| job.step == Step::Await(Gate::Install));
+    life.until("the gate", waits);
+    done(Command::Permit { job, gate: Gate::Install });
+    done(Command::AcknowledgeReport { id: 1 });
     lab.world.order(StepName::Fetch, 0, FaultAction::Fail(FailureKind::Unavailable));
     done(install("p", "sim:p@1?os&web"));
     life.engine.shutdown();
@@ -169,5 +192,8 @@ fn a_store_of_version_1_stays_readable() {
     let expected = [("db", "2"), ("os", "1"), ("web", "1")];
     let expected = expected.map(|(id, version)| (id.to_owned(), (version.to_owned(), true)));
     assert_eq!(deployed(&state), expected.into());
-    assert_eq!(state.history.iter().map(|job| job.code.0).collect::<Vec<_>>(), [1200, 1200, 1450, 1200]);
+    assert_eq!(
+        state.history.iter().map(|job| job.code.0).collect::<Vec<_>>(),
+        [1200, 1200, 1200, 1450, 1200]
+    );
 }
