@@ -22,7 +22,7 @@ use crate::runtime::oci::{Image, ImageConfig};
 use crate::runtime::places::{Places, ReleasePlace, release_name};
 use crate::runtime::state::Plan;
 use crate::runtime::{log, probe, systemd};
-use crate::store::{Store, TreeId};
+use scomo_store::{Store, TreeId};
 
 /// How often a switch looks again after another start of the component came in between.
 const ROUNDS_MAX: usize = 5;

@@ -10,7 +10,7 @@ use scomo_core::id::{ComponentId, ReleaseId};
 use scomo_engine::backend::BackendError;
 use scomo_package::PackageError;
 
-use crate::store::StoreError;
+use scomo_store::StoreError;
 
 /// A failed operation of the container backend.
 #[derive(Debug, thiserror::Error)]

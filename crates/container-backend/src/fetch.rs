@@ -13,7 +13,7 @@ use scomo_package::{Config, Image};
 use crate::error::{Context, Error};
 use crate::runtime::files::{self, Durability};
 use crate::runtime::places::Places;
-use crate::store::{Store, TreeId};
+use scomo_store::{Store, TreeId};
 
 /// What an import leaves free: the daemon must still be able to write down what happened.
 const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
@@ -67,7 +67,7 @@ impl Import<'_> {
             let stream = source.layer(layer)?;
             Ok(Box::new(Counted { stream, moved: Arc::clone(&moved) }) as Box<dyn Read + Send>)
         };
-        let mut progress = |step: crate::store::ImportProgress| {
+        let mut progress = |step: scomo_store::ImportProgress| {
             let bytes_done = moved.load(Ordering::Relaxed).min(step.total);
             let bytes_reused = step.done.saturating_sub(bytes_done);
             let message = String::new();

@@ -1,5 +1,8 @@
 //! The content store: images as trees of files, every distinct file once.
 //!
+//! It streams verified OCI layers into files and trees, checks them out and collects garbage. It is no backend and
+//! knows no containers.
+//!
 //! Below its root a store has
 //! - `objects/xx/…`: regular files, named by the digest of content and metadata (`object`);
 //! - `layers/DIFF-ID` and `trees/IMAGE`: manifests (`manifest`) that say which files a layer or an image has;
