@@ -12,16 +12,22 @@
 //! is ever in memory or, compressed, on disk. An image exists from the moment when its manifest has its name, which
 //! is after every digest was compared and everything was synced. A [`Store::checkout`] is a directory of hard links.
 //!
+//! [`Store::fetch`] does the same with the source of a package, progress and a look at the free space. What a backend
+//! needs beside its store is here too: small durable files ([`files`]) and names for them ([`names`]).
+//!
 //! Not here: where layers come from, signatures, mounting. The store does not know which images are needed either:
 //! [`Store::collect`] is told.
 
 mod archive;
 mod checkout;
 mod error;
+mod fetch;
+pub mod files;
 mod import;
 mod layer;
 pub mod limits;
 mod manifest;
+pub mod names;
 mod object;
 mod pax;
 mod session;
@@ -41,6 +47,7 @@ use scomo_core::id::Digest;
 pub use scomo_package::{Compression, Layer};
 
 pub use error::{BoxError, Refusal, StoreError};
+pub use fetch::Watch;
 pub use import::{ImportProgress, Imported};
 pub use object::{Damage, ObjectId};
 pub use session::Collected;
