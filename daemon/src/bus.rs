@@ -166,7 +166,7 @@ impl Service {
         let connection = builder.build().await.with_context(bus)?;
         let spool = Spool::open(&settings.daemon.state_dir, settings.daemon.deliver_bytes_max)
             .with_context(|| format!("cannot use the spool in {}", settings.daemon.state_dir.display()))?;
-        let access = Access::new(DBusProxy::new(&connection).await?, &settings.daemon.group);
+        let access = Access::new(DBusProxy::new(&connection).await?, settings);
         let views = engine.watch();
         let first = engine.view();
         let door = Arc::new(Door {
