@@ -158,16 +158,16 @@ pub struct Service {
 impl Service {
     /// Connects, puts the tree on the bus and takes the name.
     pub async fn start(settings: &Settings, engine: Link) -> anyhow::Result<Self> {
-        let builder = match settings.bus.as_str() {
+        let builder = match settings.daemon.bus.as_str() {
             "system" => Builder::system(),
             "session" => Builder::session(),
             address => Builder::address(address),
         };
-        let bus = || format!("cannot connect to the bus '{}'; is dbus-daemon running?", settings.bus);
+        let bus = || format!("cannot connect to the bus '{}'; is dbus-daemon running?", settings.daemon.bus);
         let connection = builder.build().await.with_context(bus)?;
-        let spool = Spool::open(&settings.state_dir, settings.deliver_bytes_max)
-            .with_context(|| format!("cannot use the spool in {}", settings.state_dir.display()))?;
-        let access = Access::new(DBusProxy::new(&connection).await?, &settings.group);
+        let spool = Spool::open(&settings.daemon.state_dir, settings.daemon.deliver_bytes_max)
+            .with_context(|| format!("cannot use the spool in {}", settings.daemon.state_dir.display()))?;
+        let access = Access::new(DBusProxy::new(&connection).await?, settings);
         let views = engine.watch();
         let first = engine.view();
         let door = Arc::new(Door {

@@ -1,14 +1,14 @@
 //! Configuration in three stages: fragments (files) → one merged input → settings with every default filled in.
 //!
-//! The daemon reads the section `daemon`. The sections `package`, `container` and `os` belong to the workers and are
-//! handed on untouched; the worker that owns a section refuses unknown keys in it. Merging: a later file wins key by
-//! key; tables are merged, everything else, lists too, is replaced.
+//! The daemon reads the section `daemon`. The other sections, [`WORKER_SECTIONS`], belong to the workers and are handed
+//! on untouched; the worker that owns a section refuses unknown keys in it. Merging: a later file wins key by key;
+//! tables are merged, everything else, lists too, is replaced.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Largest configuration file in bytes: they are written by people.
@@ -17,6 +17,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const DROP_INS_MAX: usize = 64;
 /// Where fragments are, the vendor's first. A folder's drop-ins come right after its file, by name.
 const FOLDERS: [&str; 2] = ["/usr/lib/scomo", "/etc/scomo"];
+/// The sections that the workers read.
+const WORKER_SECTIONS: [&str; 3] = ["package", "container", "os"];
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,26 +59,71 @@ pub enum ConfigError {
         /// The key.
         key: String,
     },
+    /// Every file is right, and all of them together are not.
+    #[error("the section 'daemon' of all configuration files together is not right")]
+    Merged(#[source] serde_json::Error),
 }
 
-/// The section `daemon` of one file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Section `daemon` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct DaemonFragment {
-    bus: Option<String>,
-    state_dir: Option<PathBuf>,
-    runtime_dir: Option<PathBuf>,
-    workers_dir: Option<PathBuf>,
-    group: Option<String>,
-    log: Option<String>,
-    deliver_bytes_max: Option<u64>,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DaemonConfig {
+    /// The bus to be on: `system`, `session` or a D-Bus address.
+    pub bus: String,
+    /// Folder of everything durable.
+    pub state_dir: PathBuf,
+    /// Folder of everything that ends with the boot.
+    pub runtime_dir: PathBuf,
+    /// Where the worker executables are. A kind of component can be installed when its worker is there.
+    pub workers_dir: PathBuf,
+    /// Group whose members may change things where polkit does not decide, besides root.
+    pub group: String,
+    /// Whether polkit decides who may change things.
+    pub polkit: UsePolkit,
+    /// Log filter, for example `info,scomo_engine=debug`. The environment variable `SCOMO_LOG` stands above it.
+    pub log: String,
+    /// Largest package that can be delivered over D-Bus, in bytes. There is a limit at all because delivered packages
+    /// share the disk with everything else.
+    pub deliver_bytes_max: u64,
 }
 
-/// One file.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+impl Default for DaemonConfig {
+    fn default() -> Self {
+        Self {
+            bus: "system".to_owned(),
+            state_dir: PathBuf::from("/var/lib/scomo"),
+            runtime_dir: PathBuf::from("/run/scomo"),
+            workers_dir: PathBuf::from("/usr/lib/scomo/workers"),
+            group: "scomo".to_owned(),
+            polkit: UsePolkit::Auto,
+            log: "info".to_owned(),
+            // Room for an OS and some containers.
+            deliver_bytes_max: 4 << 30,
+        }
+    }
+}
+
+/// Whether polkit decides who may change things. Root always may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum UsePolkit {
+    /// Where it is on the bus; otherwise the members of the group may.
+    #[default]
+    Auto,
+    /// Never: the members of the group may.
+    Never,
+    /// Always: without it on the bus only root may.
+    Always,
+}
+
+/// One file, for what is wrong in it.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(dead_code, reason = "read for its errors only, which name the line")]
 struct Fragment {
-    daemon: DaemonFragment,
+    daemon: DaemonConfig,
     package: toml::Table,
     container: toml::Table,
     os: toml::Table,
@@ -85,20 +132,8 @@ struct Fragment {
 /// Everything the daemon wants to know, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `system`, `session` or a D-Bus address.
-    pub bus: String,
-    /// Durable data.
-    pub state_dir: PathBuf,
-    /// Volatile data.
-    pub runtime_dir: PathBuf,
-    /// Where the worker executables are. A backend is there when its worker is.
-    pub workers_dir: PathBuf,
-    /// Group whose members may change things, besides root.
-    pub group: String,
-    /// Log filter, for example `info,scomo_engine=debug`.
-    pub log: String,
-    /// Largest delivered package in bytes.
-    pub deliver_bytes_max: u64,
+    /// The daemon's own section.
+    pub daemon: DaemonConfig,
     /// What every worker gets: folders and the workers' sections.
     pub workers: Value,
 }
@@ -108,13 +143,13 @@ pub struct Settings {
 pub struct Overrides {
     /// Read these files and no others.
     pub files: Vec<PathBuf>,
-    /// See [`Settings::bus`].
+    /// See [`DaemonConfig::bus`].
     pub bus: Option<String>,
-    /// See [`Settings::state_dir`].
+    /// See [`DaemonConfig::state_dir`].
     pub state_dir: Option<PathBuf>,
-    /// See [`Settings::runtime_dir`].
+    /// See [`DaemonConfig::runtime_dir`].
     pub runtime_dir: Option<PathBuf>,
-    /// See [`Settings::workers_dir`].
+    /// See [`DaemonConfig::workers_dir`].
     pub workers_dir: Option<PathBuf>,
 }
 
@@ -135,7 +170,7 @@ impl Settings {
             let text = read(&path)?;
             inputs.add(&path, &text)?;
         }
-        Ok(inputs.settings(overrides))
+        inputs.settings(overrides)
     }
 }
 
@@ -174,61 +209,39 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// All files merged.
+/// All files merged: sections by name.
 #[derive(Debug, Default)]
-struct Inputs {
-    daemon: DaemonFragment,
-    workers: Map<String, Value>,
-}
+struct Inputs(Map<String, Value>);
 
 impl Inputs {
     fn add(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let parse = |source| ConfigError::Parse { path: path.to_owned(), source };
-        let fragment: Fragment = toml::from_str(text).map_err(parse)?;
-        let (old, new) = (std::mem::take(&mut self.daemon), fragment.daemon);
-        self.daemon = DaemonFragment {
-            bus: new.bus.or(old.bus),
-            state_dir: new.state_dir.or(old.state_dir),
-            runtime_dir: new.runtime_dir.or(old.runtime_dir),
-            workers_dir: new.workers_dir.or(old.workers_dir),
-            group: new.group.or(old.group),
-            log: new.log.or(old.log),
-            deliver_bytes_max: new.deliver_bytes_max.or(old.deliver_bytes_max),
-        };
-        for (name, table) in
-            [("package", fragment.package), ("container", fragment.container), ("os", fragment.os)]
-        {
-            let section = to_json(toml::Value::Table(table), name)
-                .map_err(|key| ConfigError::Date { path: path.to_owned(), key })?;
-            merge(self.workers.entry(name).or_insert_with(|| json!({})), section);
+        toml::from_str::<Fragment>(text).map_err(parse)?;
+        let sections: toml::Table = toml::from_str(text).map_err(parse)?;
+        for (name, section) in sections {
+            let section =
+                to_json(section, &name).map_err(|key| ConfigError::Date { path: path.to_owned(), key })?;
+            merge(self.0.entry(name).or_insert_with(|| json!({})), section);
         }
         Ok(())
     }
 
-    fn settings(self, overrides: &Overrides) -> Settings {
-        let pick = |given: &Option<PathBuf>, file: Option<PathBuf>, default: &str| {
-            given.clone().or(file).unwrap_or_else(|| PathBuf::from(default))
+    fn settings(self, overrides: &Overrides) -> Result<Settings, ConfigError> {
+        let mut workers = self.0;
+        let mut daemon: DaemonConfig = match workers.remove("daemon") {
+            Some(section) => serde_json::from_value(section).map_err(ConfigError::Merged)?,
+            None => DaemonConfig::default(),
         };
-        let daemon = self.daemon;
-        let state_dir = pick(&overrides.state_dir, daemon.state_dir, "/var/lib/scomo");
-        let runtime_dir = pick(&overrides.runtime_dir, daemon.runtime_dir, "/run/scomo");
-        let mut workers = self.workers;
-        for name in ["package", "container", "os"] {
+        daemon.bus = overrides.bus.clone().unwrap_or(daemon.bus);
+        daemon.state_dir = overrides.state_dir.clone().unwrap_or(daemon.state_dir);
+        daemon.runtime_dir = overrides.runtime_dir.clone().unwrap_or(daemon.runtime_dir);
+        daemon.workers_dir = overrides.workers_dir.clone().unwrap_or(daemon.workers_dir);
+        for name in WORKER_SECTIONS {
             workers.entry(name).or_insert_with(|| json!({}));
         }
-        workers.insert("state_dir".to_owned(), json!(state_dir));
-        workers.insert("runtime_dir".to_owned(), json!(runtime_dir));
-        Settings {
-            bus: overrides.bus.clone().or(daemon.bus).unwrap_or_else(|| "system".to_owned()),
-            workers_dir: pick(&overrides.workers_dir, daemon.workers_dir, "/usr/lib/scomo/workers"),
-            group: daemon.group.unwrap_or_else(|| "scomo".to_owned()),
-            log: daemon.log.unwrap_or_else(|| "info".to_owned()),
-            // Room for an OS and some containers; a limit at all, because the spool shares the disk with the store.
-            deliver_bytes_max: daemon.deliver_bytes_max.unwrap_or(4 << 30),
-            workers: Value::Object(workers),
-            state_dir,
-            runtime_dir,
-        }
+        workers.insert("state_dir".to_owned(), json!(daemon.state_dir));
+        workers.insert("runtime_dir".to_owned(), json!(daemon.runtime_dir));
+        Ok(Settings { daemon, workers: Value::Object(workers) })
     }
 }
 
@@ -275,7 +288,7 @@ mod tests {
         for (path, text) in files {
             inputs.add(Path::new(path), text)?;
         }
-        Ok(inputs.settings(&Overrides::default()))
+        inputs.settings(&Overrides::default())
     }
 
     fn chain(error: &dyn std::error::Error) -> String {
@@ -286,7 +299,7 @@ mod tests {
     #[test]
     fn without_files_everything_has_a_default() {
         let settings = settings(&[]).unwrap();
-        assert_eq!(settings.bus, "system");
+        assert_eq!(settings.daemon, DaemonConfig::default());
         assert_eq!(
             settings.workers,
             json!({"state_dir": "/var/lib/scomo", "runtime_dir": "/run/scomo", "package": {}, "container": {}, "os": {}})
@@ -297,9 +310,6 @@ mod tests {
     fn the_shipped_file_holds_the_defaults() {
         let shipped = include_str!("../../packaging/scomo.toml");
         assert_eq!(settings(&[("/usr/lib/scomo/scomo.toml", shipped)]).unwrap(), settings(&[]).unwrap());
-        for key in ["bus", "state_dir", "runtime_dir", "workers_dir", "group", "log", "deliver_bytes_max"] {
-            assert!(shipped.contains(&format!("\n{key} = ")), "{key} is not written out");
-        }
     }
 
     #[test]
@@ -309,14 +319,18 @@ mod tests {
         let local = "[daemon]\nlog = 'debug'\n[package]\nlist = [3]\n[package.keys.b]\nfile = '/b'";
         let settings =
             settings(&[("/usr/lib/scomo/scomo.toml", vendor), ("/etc/scomo/scomo.toml", local)]).unwrap();
-        assert_eq!((settings.group.as_str(), settings.log.as_str()), ("adm", "debug"));
+        assert_eq!((settings.daemon.group.as_str(), settings.daemon.log.as_str()), ("adm", "debug"));
         let keys = json!({"a": {"file": "/a"}, "b": {"file": "/b"}});
         assert_eq!(settings.workers["package"], json!({"keys": keys, "list": [3]}));
     }
 
     #[test]
     fn unknown_keys_are_refused_with_file_and_key() {
-        for (text, key) in [("[daemon]\ncolour = 1", "colour"), ("[deamon]\n", "deamon")] {
+        for (text, key) in [
+            ("[daemon]\ncolour = 1", "colour"),
+            ("[deamon]\n", "deamon"),
+            ("[daemon]\npolkit = 'maybe'", "maybe"),
+        ] {
             let error = settings(&[("/etc/scomo/conf.d/x.toml", text)]).unwrap_err();
             let text = chain(&error);
             assert!(text.contains("/etc/scomo/conf.d/x.toml") && text.contains(key), "{text}");

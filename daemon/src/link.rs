@@ -49,14 +49,17 @@ impl Link {
     pub fn start(settings: &Settings) -> anyhow::Result<Self> {
         let boot = std::fs::read_to_string(BOOT_ID).with_context(|| format!("cannot read {BOOT_ID}"))?;
         let boot = BootId::new(boot.trim()).with_context(|| format!("{BOOT_ID} holds no boot id"))?;
-        let workers = workers(&settings.workers_dir);
+        let workers = workers(&settings.daemon.workers_dir);
         if workers.is_empty() {
-            tracing::warn!("no worker in {}: nothing can be installed", settings.workers_dir.display());
+            tracing::warn!(
+                "no worker in {}: nothing can be installed",
+                settings.daemon.workers_dir.display()
+            );
         }
         let runner = ProcessRunner::new(workers, settings.workers.clone());
         let (sender, views) = watch::channel(None);
         let options = Options {
-            store: settings.state_dir.join(FACTS),
+            store: settings.daemon.state_dir.join(FACTS),
             boot,
             clock: Arc::new(now),
             publish: Box::new(move |view| drop(sender.send_replace(Some(Arc::clone(view))))),

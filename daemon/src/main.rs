@@ -62,11 +62,11 @@ fn say(text: &str) -> ExitCode {
 
 fn run(overrides: &Overrides) -> anyhow::Result<()> {
     let settings = Settings::load(overrides)?;
-    init_log(&settings.log)?;
+    init_log(&settings.daemon.log)?;
     memory::stay_small();
-    make_folder(&settings.state_dir, 0o700)?;
+    make_folder(&settings.daemon.state_dir, 0o700)?;
     // Containers of other users look for their files below it.
-    make_folder(&settings.runtime_dir, 0o711)?;
+    make_folder(&settings.daemon.runtime_dir, 0o711)?;
     let link = Link::start(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -82,7 +82,7 @@ async fn serve(settings: &Settings, link: Link) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
     let mut service = bus::Service::start(settings, link).await?;
     tell_systemd(NotifyState::Ready);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), bus = settings.bus, "ready");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), bus = settings.daemon.bus, "ready");
     let result = tokio::select! {
         result = service.run() => result,
         _ = terminate.recv() => Ok(()),

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use harness::{Device, HANGING_FETCH, PATIENCE, Policy, is_root, run, slow_world, wait_for_end};
+use harness::{Device, HANGING_FETCH, PATIENCE, Policy, run, slow_world, wait_for_end};
 use scomo_dbus::{
     DeliveryPackageProxy, DownloadProxy, Error, Job, JobProxy, ManagerProxy, OptionMap, Options,
     Properties as _, path,
@@ -182,84 +182,6 @@ fn refusals_have_their_own_names() {
         manager.add_download("twice", "sim:x@1", none()).await.unwrap();
         assert_eq!(error(manager.add_download("twice", "sim:x@1", none()).await), "org.scomo1.Error.Exists");
     });
-}
-
-#[test]
-fn another_user_may_look_but_not_touch() {
-    if !is_root("another_user_may_look_but_not_touch") {
-        return;
-    }
-    let device = Device::started();
-    let root = ["org.scomo1", "/org/scomo1"];
-    let (code, text) = run(&mut device
-        .busctl_as_nobody(None, &["get-property", root[0], root[1], "org.scomo1.Manager", "Version"]));
-    assert_eq!((code, text.as_str()), (0, "s \"0.1.0\"\n"));
-    let (code, text) = run(&mut device
-        .busctl_as_nobody(None, &["call", root[0], root[1], "org.scomo1.Manager", "History", "a{sv}", "0"]));
-    assert_eq!((code, text.as_str()), (0, "aa{sv} 0\n"));
-    for (method, args) in [
-        ("Install", vec!["sa{sv}", "sim:app@1", "0"]),
-        ("AddDownload", vec!["ssa{sv}", "app", "sim:app@1", "0"]),
-        ("Rollback", vec!["a{sv}", "0"]),
-        ("ConfirmBoot", vec!["a{sv}", "0"]),
-        ("CollectGarbage", vec!["a{sv}", "0"]),
-        ("Logs", vec!["sa{sv}", "app", "0"]),
-    ] {
-        let call = [vec!["call", root[0], root[1], "org.scomo1.Manager", method], args].concat();
-        let (code, text) = run(&mut device.busctl_as_nobody(None, &call));
-        assert_eq!(code, 1, "{method}: {text}");
-        assert!(text.contains("nobody may only look") && text.contains("'scomo'"), "{method}: {text}");
-    }
-    assert!(device.spooled().is_empty());
-}
-
-#[test]
-fn members_of_the_group_may_change_things() {
-    if !is_root("members_of_the_group_may_change_things") {
-        return;
-    }
-    let mut device = Device::new(Policy::Open, "[daemon]\ngroup = 'games'\n");
-    device.start();
-    let call = [
-        "call",
-        "org.scomo1",
-        "/org/scomo1",
-        "org.scomo1.Manager",
-        "AddDownload",
-        "ssa{sv}",
-        "app",
-        "sim:app@1",
-        "0",
-    ];
-    let (code, text) = run(&mut device.busctl_as_nobody(None, &call));
-    assert_eq!(code, 1, "{text}");
-    let (code, text) = run(&mut device.busctl_as_nobody(Some("games"), &call));
-    assert_eq!((code, text.as_str()), (0, "o \"/org/scomo1/download/app\"\n"));
-}
-
-#[test]
-fn the_shipped_policy_lets_everybody_look_and_root_change() {
-    if !is_root("the_shipped_policy_lets_everybody_look_and_root_change") {
-        return;
-    }
-    let mut device = Device::new(Policy::Shipped, "");
-    device.start();
-    let root = ["org.scomo1", "/org/scomo1"];
-    for look in [
-        vec!["introspect", root[0], root[1]],
-        vec!["get-property", root[0], root[1], "org.scomo1.Manager", "Version"],
-        vec!["call", root[0], root[1], "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"],
-        vec!["call", root[0], root[1], "org.scomo1.Manager", "History", "a{sv}", "0"],
-    ] {
-        let (code, text) = run(&mut device.busctl_as_nobody(None, &look));
-        assert_eq!(code, 0, "{look:?}: {text}");
-    }
-    let install = ["call", root[0], root[1], "org.scomo1.Manager", "Install", "sa{sv}", "sim:app@1", "0"];
-    let (code, text) = run(&mut device.busctl_as_nobody(None, &install));
-    assert_eq!(code, 1);
-    assert!(text.contains("Access denied") || text.contains("rejected"), "{text}");
-    let (code, text) = run(&mut device.busctl(&install));
-    assert_eq!((code, text.as_str()), (0, "o \"/org/scomo1/job/1\"\n"));
 }
 
 #[test]

@@ -69,21 +69,25 @@ pub trait Download {
     /// Fetches the package and keeps it as a delivered package.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    #[zbus(allow_interactive_auth)]
     fn download(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Fetches and installs the package; its components become active.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    #[zbus(allow_interactive_auth)]
     fn download_install(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Fetches and installs the package; its components stay inactive.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    #[zbus(allow_interactive_auth)]
     fn download_install_inactive(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Forgets the package. Refused while a job works on it.
     ///
     /// No options are known yet.
+    #[zbus(allow_interactive_auth)]
     fn delete(&self, options: Options<'_>) -> zbus::Result<()>;
 
     /// SCOMO PkgID.

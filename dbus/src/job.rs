@@ -125,6 +125,7 @@ pub trait Job {
     /// Asks the job to stop and be reversed. Possible before the switch, while a reboot is awaited and during the health window; otherwise refused with TooLate.
     ///
     /// No options are known yet.
+    #[zbus(allow_interactive_auth)]
     fn cancel(&self, options: Options<'_>) -> zbus::Result<()>;
 
     /// Number of the job; rises by one and is never used again.

@@ -67,6 +67,7 @@ pub trait Manager {
     /// URLs: `docker://host/repository:tag` or `@sha256:…`, `oci:/path[:reference]`, `file:/path/x.scomo`, `ostree+https://host/repository?ref=…`.
     ///
     /// Options `name`, `description`, `env-type`, `pkg-type` (s): what the SCOMO leaves of the same names say until the package itself says better.
+    #[zbus(allow_interactive_auth)]
     fn add_download(&self, pkg_id: &str, url: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Takes a `.scomo` archive from the file descriptor `data`, read to its end, and keeps it as the delivered package `pkg_id`.
@@ -74,6 +75,7 @@ pub trait Manager {
     /// Answers when the archive is on the disk; it is verified when it is installed.
     ///
     /// Options `name`, `description`, `env-type`, `pkg-type` (s): what the SCOMO leaves of the same names say until the package itself says better.
+    #[zbus(allow_interactive_auth)]
     fn deliver(&self, pkg_id: &str, data: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Downloads and installs the package at `source` in one job: AddDownload and DownloadInstall for people. A package of the same PkgID in the Download branch is replaced.
@@ -85,31 +87,37 @@ pub trait Manager {
     /// Option `download-only` (b): install nothing; the package becomes a delivered one.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    #[zbus(allow_interactive_auth)]
     fn install(&self, source: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Brings back what was deployed before the last install that was confirmed, as one transaction.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    #[zbus(allow_interactive_auth)]
     fn rollback(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Takes the booted OS as healthy without waiting for its health window. Refused with NothingToConfirm when no OS is on trial.
     ///
     /// No options are known yet.
+    #[zbus(allow_interactive_auth)]
     fn confirm_boot(&self, options: Options<'_>) -> zbus::Result<()>;
 
     /// Deletes stored data that no installed release, and none kept for a rollback, needs. It also happens by itself after each job.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    #[zbus(allow_interactive_auth)]
     fn collect_garbage(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// The last lines of a component's output, oldest first. Only for callers that may change things: output may hold secrets.
     ///
     /// Option `lines` (u): how many, 100 without it, at most 10000.
+    #[zbus(allow_interactive_auth)]
     fn logs(&self, component: &str, options: Options<'_>) -> zbus::Result<String>;
 
     /// Jobs that ended, newest first. Keys of an entry: `Job` (t), `Primitive`, `TargetKind`, `Target`, `User` (s), `Uid` (u), `Result` (s), `ResultCode` (u), `FailureKind`, `Message` (s), `Changed` (as), `Started` and `Finished` (t), milliseconds since 1970.
     ///
     /// Option `limit` (u): how many, 50 without it; the device remembers 200.
+    #[zbus(allow_interactive_auth)]
     fn history(&self, options: Options<'_>) -> zbus::Result<Vec<OptionMap>>;
 
     /// A job was accepted. Its object exists when this is sent.

@@ -213,6 +213,8 @@ fn client_proxy(out: &mut String, interface: &Interface) {
         let inputs: String =
             inputs.map(|a| format!(", {}: {}", a.name, argument_type(&a.signature))).collect();
         let output = output_type(method);
+        // So that polkit may ask whoever sits at the device for a password.
+        out.push_str("    #[zbus(allow_interactive_auth)]\n");
         writeln!(out, "    fn {}(&self{inputs}) -> zbus::Result<{output}>;\n", snake(&method.name)).unwrap();
     }
     for signal in &interface.signals {

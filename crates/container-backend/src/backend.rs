@@ -15,14 +15,14 @@ use crate::error::{Context, Error};
 use crate::fetch::fetch;
 use crate::runtime::blueprint::{Blueprint, Policy};
 use crate::runtime::crun::{Crun, find};
-use crate::runtime::files::{self, Durability};
 use crate::runtime::host::{Host, Kind, Started, Status};
-use crate::runtime::names::escape;
 use crate::runtime::oci::{Image, ImageConfig};
 use crate::runtime::places::{Places, ReleasePlace, release_name};
 use crate::runtime::state::Plan;
 use crate::runtime::{log, probe, systemd};
-use crate::store::{Store, TreeId};
+use scomo_store::files::{self, Durability};
+use scomo_store::names::escape;
+use scomo_store::{Store, TreeId};
 
 /// How often a switch looks again after another start of the component came in between.
 const ROUNDS_MAX: usize = 5;
@@ -68,9 +68,9 @@ impl ContainerBackend {
         Store::open(&self.places.store())?.checkout(&tree, &place.rootfs())?;
         Blueprint::draw(release, &image, &place.rootfs(), &Policy::new(&self.settings.container))?;
         if files::read_json::<Release>(&place.release())?.is_some_and(|staged| staged.id == release.id) {
-            return files::sync_folder(place.folder());
+            return Ok(files::sync_folder(place.folder())?);
         }
-        files::write_json(&place.release(), release, Durability::Durable)
+        Ok(files::write_json(&place.release(), release, Durability::Durable)?)
     }
 
     /// What to run, when the release is staged and may run.
@@ -85,7 +85,7 @@ impl ContainerBackend {
         find(&self.settings.container.runtime)?;
         let policy = Policy::new(&self.settings.container);
         Blueprint::draw(release, &image, &place.rootfs(), &policy)?;
-        let name = escape(component);
+        let name = escape(component.as_str());
         let own = host.kind == Kind::Own;
         Ok(Plan {
             token: token(),
@@ -104,7 +104,7 @@ impl ContainerBackend {
 
     fn activate(&self, component: &ComponentId, release: &Release, cx: &StepCx) -> Result<(), Error> {
         let host = self.host()?;
-        let name = escape(component);
+        let name = escape(component.as_str());
         let plan = self.plan(&host, release)?;
         for _ in 0..ROUNDS_MAX {
             match host.await_start(&name, cx)? {
@@ -127,7 +127,7 @@ impl ContainerBackend {
 
     fn deactivate(&self, component: &ComponentId, cx: &StepCx) -> Result<(), Error> {
         let host = self.host()?;
-        let name = escape(component);
+        let name = escape(component.as_str());
         match host.status(&name)? {
             Status::Absent => Ok(()),
             Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(&name, cx),
@@ -158,14 +158,15 @@ impl ContainerBackend {
         for name in host.names()? {
             Self::stop_unless_kept(&host, &name, keep, cx)?;
         }
-        self.remove_releases(&kept)?;
+        files::retain(&self.places.releases(), &kept)?;
         let running: BTreeSet<String> = host.names()?.into_iter().collect();
         for name in files::names_in(&self.places.scratch())? {
             if !running.contains(&name) {
                 files::remove_tree(&self.places.scratch().join(name))?;
             }
         }
-        let components: BTreeSet<String> = keep.iter().map(|release| escape(&release.spec.id)).collect();
+        let components: BTreeSet<String> =
+            keep.iter().map(|release| escape(release.spec.id.as_str())).collect();
         self.remove_old_logs(&components)?;
         self.remove_volumes(&components)?;
         let trees = keep.iter().map(tree_id).collect::<Result<BTreeSet<TreeId>, Error>>()?;
@@ -181,37 +182,6 @@ impl ContainerBackend {
             Status::Kept(run) | Status::Ended(run) if keep.iter().any(|r| r.id == run.release) => Ok(()),
             Status::Kept(_) | Status::Ended(_) | Status::Stale => host.stop(name, cx),
         }
-    }
-
-    fn remove_releases(&self, kept: &BTreeSet<&str>) -> Result<(), Error> {
-        let folder = self.places.releases();
-        let mut doomed = Vec::new();
-        for name in files::names_in(&folder)? {
-            if kept.contains(name.as_str()) {
-                Self::remove_leftovers(&folder.join(name))?;
-            } else {
-                doomed.push(folder.join(format!(".gone-{}", name.trim_start_matches(".gone-"))));
-                // Renamed first: a power cut in the middle must not leave a release that looks staged.
-                let (from, to) = (folder.join(&name), doomed.last());
-                if let Some(to) = to.filter(|to| **to != from) {
-                    files::remove_tree(to)?;
-                    fs::rename(&from, to).context("remove", &from)?;
-                }
-            }
-        }
-        if !doomed.is_empty() {
-            files::sync_folder(&folder)?;
-        }
-        doomed.iter().try_for_each(|path| files::remove_tree(path))
-    }
-
-    /// What a killed stage left in a release that is kept.
-    fn remove_leftovers(release: &Path) -> Result<(), Error> {
-        for name in files::names_in(release)?.into_iter().filter(|name| name.starts_with('.')) {
-            let path = release.join(name);
-            if path.is_dir() { files::remove_tree(&path)? } else { files::remove_file(&path)? }
-        }
-        Ok(())
     }
 
     fn remove_old_logs(&self, components: &BTreeSet<String>) -> Result<(), Error> {
@@ -234,7 +204,7 @@ impl ContainerBackend {
         }
         let folder = self.places.volumes();
         let gone = files::names_in(&folder)?.into_iter().filter(|name| !components.contains(name));
-        gone.map(|name| folder.join(name)).try_for_each(|path| files::remove_tree(&path))
+        Ok(gone.map(|name| folder.join(name)).try_for_each(|path| files::remove_tree(&path))?)
     }
 
     fn running(&self) -> Result<Inventory, Error> {
@@ -254,7 +224,7 @@ impl ContainerBackend {
     fn output(&self, id: &ComponentId, lines: usize) -> Result<String, Error> {
         let host = self.host()?;
         match host.kind {
-            Kind::Systemd => systemd::logs(&host.unit(&escape(id)), lines),
+            Kind::Systemd => systemd::logs(&host.unit(&escape(id.as_str())), lines),
             Kind::Own => log::tail(&self.places.log(id), lines)?.ok_or_else(|| Error::NoOutput(id.clone())),
         }
     }

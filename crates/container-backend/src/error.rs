@@ -10,7 +10,8 @@ use scomo_core::id::{ComponentId, ReleaseId};
 use scomo_engine::backend::BackendError;
 use scomo_package::PackageError;
 
-use crate::store::StoreError;
+use scomo_store::StoreError;
+use scomo_store::files::FileError;
 
 /// A failed operation of the container backend.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +57,6 @@ pub enum Error {
     /// There is no container runtime.
     #[error("the container runtime '{}' is not there; install crun, or correct container.runtime", _0.display())]
     NoRuntime(PathBuf),
-    /// Too little room.
-    #[error("{} has {available} bytes left and {needed} are needed; free some space", path.display())]
-    NoSpace {
-        /// In which file system.
-        path: PathBuf,
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes that are left.
-        available: u64,
-    },
     /// The image or its run settings break a rule.
     #[error("component '{component}' cannot run: {reason}")]
     Refused {
@@ -134,7 +125,6 @@ impl Error {
             Self::Package(error) => error.kind(),
             Self::NotContainer(_) => FailureKind::Unsupported,
             Self::NotFetched(_) | Self::NotStaged(_) | Self::NoOutput(_) => FailureKind::NotFound,
-            Self::NoSpace { .. } => FailureKind::NoSpace,
             Self::Refused { .. } | Self::NotAllowed { .. } | Self::Start { by_package: true, .. } => {
                 FailureKind::Invalid
             }
@@ -172,6 +162,15 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         if matches!(error, StoreError::Cancelled) { Self::Cancelled } else { Self::Store(error) }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Io { action, path, source } => Self::Io { action, path, source },
+            FileError::Damaged { path, source } => Self::Damaged { path, source },
+        }
     }
 }
 

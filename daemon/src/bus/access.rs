@@ -1,53 +1,147 @@
-//! Who may change things: root, the daemon's own user, and the members of one group. Everybody may look.
+//! Who may change things. Everybody may look.
 //!
-//! The bus daemon says who a caller is; nothing that the caller says of itself counts.
+//! Root and the daemon's own user always may. Of everybody else polkit decides, one action for each verb; on a device
+//! without polkit, the members of one group may. The bus says who a caller is; nothing that it says of itself counts.
+
+mod action;
+mod polkit;
+mod stricter;
 
 use std::sync::Mutex;
 
 use nix::unistd::{Gid, Group, Uid, User};
-use scomo_core::command::Caller;
+use scomo_core::command::{Caller, Command};
+use scomo_core::state::State;
 use scomo_dbus::Error;
 use zbus::fdo::{ConnectionCredentials, DBusProxy};
-use zbus::message::Header;
-use zbus::names::BusName;
+use zbus::message::{Flags, Header};
+use zbus::names::{BusName, UniqueName};
+
+use crate::config::{Settings, UsePolkit};
+use action::Action;
+use polkit::{Polkit, Question};
+use stricter::Unsigned;
 
 /// Decides who may change things.
 #[derive(Debug)]
 pub struct Access {
     bus: DBusProxy<'static>,
+    polkit: Polkit,
+    use_polkit: UsePolkit,
+    unsigned: Unsigned,
     group: String,
     own_uid: u32,
     /// The group's id, looked up when it is first needed: a group made after the daemon's start counts too.
     gid: Mutex<Option<Gid>>,
 }
 
+/// A caller, as the bus knows it.
+struct Known {
+    sender: UniqueName<'static>,
+    uid: u32,
+    name: String,
+    groups: Vec<u32>,
+}
+
 impl Access {
-    /// Access for root, the own user and members of `group`.
-    pub fn new(bus: DBusProxy<'static>, group: &str) -> Self {
-        Self { bus, group: group.to_owned(), own_uid: Uid::effective().as_raw(), gid: Mutex::default() }
+    /// Access as the configuration says, for callers on this bus.
+    pub fn new(bus: DBusProxy<'static>, settings: &Settings) -> Self {
+        Self {
+            polkit: Polkit::new(bus.clone()),
+            bus,
+            use_polkit: settings.daemon.polkit,
+            unsigned: Unsigned::of(&settings.workers),
+            group: settings.daemon.group.clone(),
+            own_uid: Uid::effective().as_raw(),
+            gid: Mutex::default(),
+        }
     }
 
-    /// The caller, if it may change things.
+    /// The caller, if it may give this command in this state.
     ///
     /// # Errors
     /// [`Error::AccessDenied`] otherwise.
-    pub async fn may_change(&self, header: &Header<'_>) -> Result<Caller, Error> {
-        let credentials = self.credentials(header).await?;
-        let uid = credentials.unix_user_id().ok_or_else(|| denied(&self.group, "an unknown user"))?;
-        let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
-        let name = name.unwrap_or_else(|| format!("uid {uid}"));
-        let groups = credentials.unix_group_ids().map(Vec::as_slice).unwrap_or_default();
-        if uid == 0 || uid == self.own_uid || self.gid().is_some_and(|gid| groups.contains(&gid.as_raw())) {
-            return Ok(Caller { uid, name });
-        }
-        tracing::warn!(uid, user = name, "a caller that may only look tried to change something");
-        Err(denied(&self.group, &name))
+    pub async fn may_give(
+        &self,
+        header: &Header<'_>,
+        command: &Command,
+        state: &State,
+    ) -> Result<Caller, Error> {
+        let stricter = stricter::actions(state, &self.unsigned, command);
+        self.may(header, [Action::of_command(command)].into_iter().chain(stricter)).await
     }
 
-    async fn credentials(&self, header: &Header<'_>) -> Result<ConnectionCredentials, Error> {
-        let sender =
-            header.sender().ok_or_else(|| denied(&self.group, "a caller without a name on the bus"))?;
-        let credentials = self.bus.get_connection_credentials(BusName::from(sender.to_owned())).await;
+    /// The caller, if it may call this method. For methods that do not end in a command.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`] otherwise.
+    pub async fn may_call(&self, header: &Header<'_>) -> Result<Caller, Error> {
+        let action = Action::of_method(header).ok_or_else(|| {
+            // A method that is forgotten in the table is refused, for root too: nobody can overlook that.
+            Error::AccessDenied("nobody may call this method: no action is known for it".to_owned())
+        })?;
+        self.may(header, [action]).await
+    }
+
+    async fn may(
+        &self,
+        header: &Header<'_>,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> Result<Caller, Error> {
+        let caller = self.caller(header).await?;
+        let allowed = if caller.uid == 0 || caller.uid == self.own_uid {
+            Ok(())
+        } else if self.polkit_decides().await? {
+            let interactive = header.primary().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
+            let question =
+                Question { sender: &caller.sender, uid: caller.uid, who: &caller.name, interactive };
+            self.ask(&question, actions).await
+        } else if self.gid().is_some_and(|gid| caller.groups.contains(&gid.as_raw())) {
+            Ok(())
+        } else {
+            Err(self.denied(&caller.name))
+        };
+        if let Err(error) = allowed {
+            let (uid, user) = (caller.uid, &caller.name);
+            tracing::warn!(uid, user, "a caller may not change something: {}", error.message());
+            return Err(error);
+        }
+        Ok(Caller { uid: caller.uid, name: caller.name })
+    }
+
+    async fn ask(
+        &self,
+        question: &Question<'_>,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> Result<(), Error> {
+        for action in actions {
+            self.polkit.check(question, action).await?;
+        }
+        Ok(())
+    }
+
+    async fn polkit_decides(&self) -> Result<bool, Error> {
+        match self.use_polkit {
+            UsePolkit::Never => Ok(false),
+            UsePolkit::Auto => self.polkit.is_there().await,
+            // Without it the question fails, and says so.
+            UsePolkit::Always => Ok(true),
+        }
+    }
+
+    async fn caller(&self, header: &Header<'_>) -> Result<Known, Error> {
+        let nameless = || self.denied("a caller without a name on the bus");
+        let sender = header.sender().ok_or_else(nameless)?.to_owned();
+        let credentials = self.credentials(&sender).await?;
+        let uid = credentials.unix_user_id().ok_or_else(|| self.denied("an unknown user"))?;
+        let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+        let name = name.unwrap_or_else(|| format!("uid {uid}"));
+        let groups = credentials.unix_group_ids().cloned().unwrap_or_default();
+        Ok(Known { sender, uid, name, groups })
+    }
+
+    async fn credentials(&self, sender: &UniqueName<'static>) -> Result<ConnectionCredentials, Error> {
+        let credentials = self.bus.get_connection_credentials(BusName::from(sender.clone())).await;
         credentials.map_err(|error| Error::Failed(format!("the bus does not say who the caller is: {error}")))
     }
 
@@ -58,10 +152,11 @@ impl Access {
         }
         *gid
     }
-}
 
-fn denied(group: &str, who: &str) -> Error {
-    Error::AccessDenied(format!(
-        "{who} may only look; changing things needs root or membership of the group '{group}'"
-    ))
+    fn denied(&self, who: &str) -> Error {
+        let group = &self.group;
+        Error::AccessDenied(format!(
+            "{who} may only look; changing things needs root or membership of the group '{group}'"
+        ))
+    }
 }

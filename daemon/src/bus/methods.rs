@@ -98,7 +98,7 @@ impl Door {
         request: Option<RequestId>,
         command: Command,
     ) -> Answer<OwnedObjectPath> {
-        let caller = self.access.may_change(header).await?;
+        let caller = self.access.may_give(header, &command, &self.view().state).await?;
         let job = self.submit(caller, request, command).await?;
         job.map(|JobId(id)| path::job(id))
             .ok_or_else(|| Error::Failed("the engine started no job".to_owned()))
@@ -106,7 +106,7 @@ impl Door {
 
     /// Submits a command that is done when it is accepted.
     async fn change(&self, header: &Header<'_>, command: Command) -> Answer<()> {
-        let caller = self.access.may_change(header).await?;
+        let caller = self.access.may_give(header, &command, &self.view().state).await?;
         self.submit(caller, None, command).await?;
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Served<Manager> {
         let leaves = leaves(&options)?;
         let id = package_id(&pkg_id)?;
         let path = path::delivered(id.as_str());
-        let caller = self.door.access.may_change(header).await?;
+        let caller = self.door.access.may_call(header).await?;
         self.door.deliver(caller, id, StdFd::from(data), leaves).await?;
         Ok(path)
     }
@@ -201,7 +201,7 @@ impl Served<Manager> {
             return Err(Error::InvalidArgument(format!("option 'lines' is at most {LOG_LINES_MAX}")));
         }
         let id = component_id(&component)?;
-        self.door.access.may_change(header).await?;
+        self.door.access.may_call(header).await?;
         self.door.logs(id, usize::try_from(lines).unwrap_or(usize::MAX)).await
     }
 

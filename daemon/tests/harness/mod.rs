@@ -18,9 +18,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Policy {
     /// Everybody may call everything: the daemon alone decides.
     Open,
-    /// The policy file that is shipped.
+    /// The policy file that is shipped, for the group [`GROUP`]: there may be none called scomo here.
     Shipped,
 }
+
+/// A group that every machine has and nobody is in.
+pub const GROUP: &str = "games";
 
 /// A device in a folder.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ impl Device {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(path.join("scomo.toml"), config).unwrap();
         fs::create_dir(path.join("workers")).unwrap();
+        fs::create_dir(path.join("services")).unwrap();
         let worker = executable("scomo-worker-sim", "-p scomo-engine");
         for kind in ["container", "os"] {
             let script = path.join(format!("workers/scomo-worker-{kind}"));
@@ -224,7 +228,10 @@ fn scomod() -> PathBuf {
 }
 
 fn bus_config(folder: &Path, policy: Policy) -> String {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/dbus/org.scomo1.conf");
+    let shipped = folder.join("org.scomo1.conf");
+    let text = include_str!("../../../packaging/dbus/org.scomo1.conf");
+    assert!(text.contains("policy group=\"scomo\""));
+    fs::write(&shipped, text.replace("group=\"scomo\"", &format!("group=\"{GROUP}\""))).unwrap();
     let rules = match policy {
         Policy::Open => {
             "<policy context=\"default\"><allow own=\"*\"/><allow send_destination=\"*\"/></policy>"
@@ -240,7 +247,7 @@ fn bus_config(folder: &Path, policy: Policy) -> String {
     format!(
         "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" \
          \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n<busconfig>\n<type>custom</type>\n\
-         <listen>unix:path={}/bus</listen>\n<auth>EXTERNAL</auth>\n<policy context=\"default\"><allow user=\"*\"/>\
+         <listen>unix:path={0}/bus</listen>\n<servicedir>{0}/services</servicedir>\n<auth>EXTERNAL</auth>\n<policy context=\"default\"><allow user=\"*\"/>\
          <allow send_type=\"signal\"/><allow send_requested_reply=\"true\" send_type=\"method_return\"/>\
          <allow send_requested_reply=\"true\" send_type=\"error\"/><allow receive_type=\"method_call\"/>\
          <allow receive_type=\"method_return\"/><allow receive_type=\"error\"/><allow receive_type=\"signal\"/>\

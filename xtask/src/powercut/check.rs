@@ -6,12 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use scomo_container_backend::store::{Store as Contents, TreeId};
 use scomo_core::fact::Fact;
 use scomo_core::spec::{Payload, Release};
 use scomo_core::state::State;
 use scomo_core::status::ComponentState;
 use scomo_engine::store::Store as Facts;
+use scomo_store::{Store as Contents, TreeId};
 
 use super::scene::COMPONENT;
 

@@ -24,6 +24,8 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Manager, hide_hybrid};
+use scomo_store::files;
+
 use crate::error::Error;
 
 /// How long a short call may take: it only talks to the kernel, but the machine may be slow.
@@ -127,7 +129,7 @@ impl Crun {
             // A container that was killed while it was being made has no state that the runtime understands; its
             // process ends by itself.
             tracing::warn!("what is left of container {container} is removed ({status}: {answer})");
-            super::files::remove_tree(&state)?;
+            files::remove_tree(&state)?;
         }
         main.map_or(Ok(()), |main| await_end(&main, container))
     }
@@ -224,7 +226,7 @@ pub(crate) fn errors(log: &Path) -> Option<String> {
         level: String,
         msg: String,
     }
-    let content = super::files::read(log).ok().flatten()?;
+    let content = files::read(log).ok().flatten()?;
     let text = String::from_utf8_lossy(&content);
     let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
     let errors: Vec<String> = entries.filter(|e| e.level == "error").map(|e| e.msg).collect();

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use scomo_core::id::ReleaseId;
 use scomo_engine::backend::StepCx;
+use scomo_store::files;
 
 use super::crun::{Crun, Namespace};
 use super::places::{ComponentPlace, Places};
 use super::state::{Lock, Phase, Plan, State, stop_timeout};
-use super::{cgroup, files, own, systemd};
+use super::{cgroup, own, systemd};
 use crate::config::Supervisor;
 use crate::error::Error;
 
@@ -200,12 +201,12 @@ impl Host {
         let place = self.places.component(name);
         // The component's folder last: as long as it is there, somebody looks after the rest.
         files::remove_tree(&self.places.scratch().join(name))?;
-        files::remove_tree(place.folder())
+        Ok(files::remove_tree(place.folder())?)
     }
 
     /// The names of components of which something runs or is left.
     pub(crate) fn names(&self) -> Result<Vec<String>, Error> {
-        files::names_in(&self.places.running())
+        Ok(files::names_in(&self.places.running())?)
     }
 
     pub(crate) fn unit(&self, name: &str) -> String {

@@ -15,13 +15,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use scomo_store::files;
 
 use super::blueprint::Blueprint;
 use super::crun::{self, Namespace};
 use super::log::Log;
 use super::places::ComponentPlace;
 use super::state::{Lock, Plan, stop_timeout};
-use super::{cgroup, files, prepare};
+use super::{cgroup, prepare};
 use crate::error::{Context, Error};
 
 /// How often a new container is looked at until its process is there.

@@ -13,11 +13,9 @@
 pub(crate) mod blueprint;
 mod cgroup;
 pub(crate) mod crun;
-pub(crate) mod files;
 pub(crate) mod host;
 mod life;
 pub(crate) mod log;
-pub(crate) mod names;
 pub(crate) mod oci;
 mod own;
 pub(crate) mod places;

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use scomo_core::id::{ComponentId, ReleaseId};
 use sha2::{Digest as _, Sha256};
 
-use super::names::{escape, hex};
 use crate::config::Settings;
+use scomo_store::names::{escape, hex};
 
 /// The runtime folder of an installed system; its units and control groups have the plain name.
 const RUNTIME_DIR: &str = "/run/scomo";
@@ -64,7 +64,7 @@ impl Places {
     }
 
     pub(crate) fn log(&self, component: &ComponentId) -> PathBuf {
-        self.logs().join(format!("{}.log", escape(component)))
+        self.logs().join(format!("{}.log", escape(component.as_str())))
     }
 
     /// One folder for each component that runs or ended by itself.

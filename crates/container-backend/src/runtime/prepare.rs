@@ -13,7 +13,6 @@ use scomo_core::spec::Resources;
 
 use super::blueprint::{Bind, BindSource, Blueprint, is_below};
 use super::cgroup::Manager;
-use super::files::{self, Durability};
 use super::oci::{
     Capabilities, Cpu, Device, DeviceRule, Linux, LinuxResources, Memory, Namespace, Pids, Process, Root,
     Spec, SpecMount, User,
@@ -22,6 +21,7 @@ use super::places::ComponentPlace;
 use super::seccomp;
 use super::state::Plan;
 use crate::error::{Context, Error};
+use scomo_store::files::{self, Durability};
 
 /// The period of a processor limit in microseconds, the kernel's default.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -65,7 +65,7 @@ pub(crate) fn prepare(
     let devices = blueprint.devices.iter().map(|path| device(plan, path)).collect::<Result<Vec<_>, _>>()?;
     let spec = document(blueprint, manager, &root, &binds, devices);
     files::create_private(&place.bundle())?;
-    files::write_json(&place.bundle().join("config.json"), &spec, Durability::Volatile)
+    Ok(files::write_json(&place.bundle().join("config.json"), &spec, Durability::Volatile)?)
 }
 
 /// The process of a health check: as the component's own, with other arguments.
@@ -193,7 +193,7 @@ fn host_path(plan: &Plan, path: &Path, point: &Path) -> Result<PathBuf, Error> {
         let component = plan.release.spec.id.clone();
         return Err(Error::NotAllowed { component, what, option: "container.host_paths" });
     }
-    files::remove_mount_point(point)?;
+    remove_mount_point(point)?;
     if file.metadata().context("look at", path)?.is_dir() {
         files::create_private(point)?;
     } else {
@@ -202,6 +202,16 @@ fn host_path(plan: &Plan, path: &Path, point: &Path) -> Result<PathBuf, Error> {
     }
     mount(Some(&handle), point, None::<&str>, MsFlags::MS_BIND, None::<&str>).context("bind", path)?;
     Ok(point.to_owned())
+}
+
+/// Removes what was a mount point in another mount namespace or life: an empty file or folder.
+fn remove_mount_point(path: &Path) -> Result<(), Error> {
+    while umount2(path, MntFlags::MNT_DETACH).is_ok() {}
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir(path).context("remove", path),
+        Ok(_) => fs::remove_file(path).context("remove", path),
+        Err(_) => Ok(()),
+    }
 }
 
 fn device(plan: &Plan, path: &str) -> Result<Device, Error> {

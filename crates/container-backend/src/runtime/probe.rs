@@ -12,13 +12,13 @@ use scomo_engine::backend::StepCx;
 
 use super::blueprint::Blueprint;
 use super::crun::{Crun, Namespace, last_line};
-use super::files::{self, Durability};
 use super::host::{Host, Run, Status, failed, pause};
-use super::names::escape;
 use super::places::ComponentPlace;
 use super::prepare::process;
 use super::state::{Phase, Plan};
 use crate::error::Error;
+use scomo_store::files::{self, Durability};
+use scomo_store::names::escape;
 
 /// Shortest pause between two runs of the command: a package that says zero must not keep the device busy.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
@@ -33,7 +33,7 @@ const KILL_WAIT: Duration = Duration::from_secs(10);
 
 /// Watches `release` until it is certain whether it is healthy.
 pub(crate) fn probe(host: &Host, release: &Release, cx: &StepCx) -> Result<(), Error> {
-    let watch = Watch { host, release, name: escape(&release.spec.id) };
+    let watch = Watch { host, release, name: escape(release.spec.id.as_str()) };
     let Some(health) = &release.spec.health else { return watch.not_watched(cx) };
     let begun = Instant::now();
     let end = begun + Duration::from_secs(health.window_s);

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::blueprint::Policy;
 use super::crun::Crun;
-use super::files::{self, Durability};
 use super::oci::ImageConfig;
 use super::places::ComponentPlace;
 use crate::error::{Context, Error};
+use scomo_store::files::{self, Durability};
 
 /// What is to run and how: all that the process that keeps a component running needs to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -111,17 +111,17 @@ impl State {
     }
 
     pub(crate) fn write(&self, place: &ComponentPlace) -> Result<(), Error> {
-        files::write_json(&place.state(), self, Durability::Volatile)
+        Ok(files::write_json(&place.state(), self, Durability::Volatile)?)
     }
 }
 
 impl Plan {
     pub(crate) fn read(place: &ComponentPlace) -> Result<Option<Self>, Error> {
-        files::read_json(&place.plan())
+        Ok(files::read_json(&place.plan())?)
     }
 
     pub(crate) fn write(&self, place: &ComponentPlace) -> Result<(), Error> {
-        files::write_json(&place.plan(), self, Durability::Volatile)
+        Ok(files::write_json(&place.plan(), self, Durability::Volatile)?)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The content store: images as trees of files, every distinct file once.
 //!
+//! It streams verified OCI layers into files and trees, checks them out and collects garbage. It is no backend and
+//! knows no containers.
+//!
 //! Below its root a store has
 //! - `objects/xx/…`: regular files, named by the digest of content and metadata (`object`);
 //! - `layers/DIFF-ID` and `trees/IMAGE`: manifests (`manifest`) that say which files a layer or an image has;
@@ -9,16 +12,22 @@
 //! is ever in memory or, compressed, on disk. An image exists from the moment when its manifest has its name, which
 //! is after every digest was compared and everything was synced. A [`Store::checkout`] is a directory of hard links.
 //!
+//! [`Store::fetch`] does the same with the source of a package, progress and a look at the free space. What a backend
+//! needs beside its store is here too: small durable files ([`files`]) and names for them ([`names`]).
+//!
 //! Not here: where layers come from, signatures, mounting. The store does not know which images are needed either:
 //! [`Store::collect`] is told.
 
 mod archive;
 mod checkout;
 mod error;
+mod fetch;
+pub mod files;
 mod import;
 mod layer;
 pub mod limits;
 mod manifest;
+pub mod names;
 mod object;
 mod pax;
 mod session;
@@ -38,6 +47,7 @@ use scomo_core::id::Digest;
 pub use scomo_package::{Compression, Layer};
 
 pub use error::{BoxError, Refusal, StoreError};
+pub use fetch::Watch;
 pub use import::{ImportProgress, Imported};
 pub use object::{Damage, ObjectId};
 pub use session::Collected;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use scomo_core::failure::FailureKind;
 
 use super::kit::{Fixture, Image, Tar, digest, files_below, gzip, lacks_root, zstd};
-use crate::store::import::{Hooks, import};
-use crate::store::session::{Layout, Session};
-use crate::store::{BoxError, Compression, Store, StoreError};
+use crate::import::{Hooks, import};
+use crate::session::{Layout, Session};
+use crate::{BoxError, Compression, Store, StoreError};
 
 fn small() -> Vec<u8> {
     Tar::new().file("a", "x").file("b/c", "y").end()

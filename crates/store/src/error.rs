@@ -7,6 +7,7 @@ use scomo_core::failure::FailureKind;
 use scomo_core::id::Digest;
 
 use super::TreeId;
+use super::files::is_full;
 
 /// Any error, as a caller hands it in.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,6 +29,21 @@ pub enum StoreError {
     /// Another process or handle changes the store.
     #[error("the content store {} is in use by another worker; try again when it has ended", _0.display())]
     Busy(PathBuf),
+    /// Too little room.
+    #[error(
+        "{} has {available} bytes left; {needed} are needed and {reserve} stay in reserve; free some space",
+        path.display()
+    )]
+    NoSpace {
+        /// In which file system.
+        path: PathBuf,
+        /// Bytes needed at least.
+        needed: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+        /// Bytes that are left.
+        available: u64,
+    },
     /// The caller asked to stop.
     #[error("the import was cancelled")]
     Cancelled,
@@ -196,6 +212,7 @@ impl StoreError {
             Self::Io { .. } | Self::Manifest { .. } | Self::TooNew { .. } | Self::MissingObject { .. } => {
                 FailureKind::Broken
             }
+            Self::NoSpace { .. } => FailureKind::NoSpace,
             Self::Busy(_) => FailureKind::Interrupted,
             Self::Cancelled => FailureKind::Cancelled,
             Self::Open { source, .. } => source
@@ -215,10 +232,6 @@ impl StoreError {
     ) -> impl FnOnce(E) -> Self + 'a {
         move |source| Self::Io { action, path: path.to_path_buf(), source: source.into() }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A path for a message: no control characters, at most 120 characters.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 
 use super::kit::{Fixture, Image, Tar, lacks_root, list};
-use crate::store::{Damage, StoreError, TreeId};
+use crate::{Damage, StoreError, TreeId};
 
 fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     files.iter().fold(Tar::new(), |tar, (path, data)| tar.file(path, data)).end()
@@ -156,7 +156,7 @@ fn a_missing_object_is_named() {
         other => panic!("{other:?}"),
     }
     assert!(!dest.exists());
-    assert!(!crate::store::checkout::temporary(&dest).exists());
+    assert!(!crate::checkout::temporary(&dest).exists());
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn checkout_is_idempotent_and_replaces_its_own_leftovers() {
     let dest = fixture.path("dest");
     assert!(matches!(fixture.store.checkout(&image.id(), &dest), Err(StoreError::NotImported(_))));
     fixture.import(&image).unwrap();
-    let leftover = crate::store::checkout::temporary(&dest);
+    let leftover = crate::checkout::temporary(&dest);
     std::fs::create_dir_all(leftover.join("d")).unwrap();
     std::fs::write(leftover.join("d/a"), "wrong").unwrap();
     fixture.store.checkout(&image.id(), &dest).unwrap();
@@ -195,7 +195,7 @@ fn checkout_does_not_follow_links_that_stand_in_its_way() {
     std::os::unix::fs::symlink(&victim, &dest).unwrap();
     assert!(fixture.store.checkout(&image.id(), &dest).is_err());
     std::fs::remove_file(&dest).unwrap();
-    std::os::unix::fs::symlink(&victim, crate::store::checkout::temporary(&dest)).unwrap();
+    std::os::unix::fs::symlink(&victim, crate::checkout::temporary(&dest)).unwrap();
     let _ = fixture.store.checkout(&image.id(), &dest);
     assert!(list(&victim).is_empty());
 }
@@ -265,7 +265,7 @@ fn a_large_file_that_is_there_needs_no_temporary_file() {
     };
     fixture.import(&layer(&data, "1")).unwrap();
     let blocked = |image: &Image| {
-        let mut open = |index: usize| -> Result<Box<dyn std::io::Read + Send>, crate::store::BoxError> {
+        let mut open = |index: usize| -> Result<Box<dyn std::io::Read + Send>, crate::BoxError> {
             std::fs::create_dir_all(fixture.path("store/tmp/object")).unwrap();
             Ok(Box::new(std::io::Cursor::new(image.blobs[index].clone())))
         };

@@ -166,7 +166,7 @@ impl Work<'_, '_> {
 }
 
 /// The 32 bytes of a digest, which is 64 hexadecimal digits by construction.
-fn raw(digest: &Digest) -> [u8; 32] {
+pub(super) fn raw(digest: &Digest) -> [u8; 32] {
     let mut digits = digest.as_str().bytes().skip("sha256:".len()).map(|b| match b {
         b'a'..=b'f' => b - b'a' + 10,
         _ => b & 15,

@@ -36,7 +36,8 @@ use rustix::io::Errno;
 use super::error::StoreError;
 use super::limits::SMALL_FILE_BYTES_MAX;
 use super::manifest::{self, Header, Kind, Reader};
-use super::object::{ObjectId, Objects, hex, open_folder};
+use super::names::hex;
+use super::object::{ObjectId, Objects, open_folder};
 use super::tree::{Leaf, Node};
 
 const LOCK: &str = "lock";

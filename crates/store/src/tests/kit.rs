@@ -11,7 +11,7 @@ use scomo_core::id::Digest;
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
-use crate::store::{BoxError, Compression, Imported, Layer, Store, StoreError, TreeId};
+use crate::{BoxError, Compression, Imported, Layer, Store, StoreError, TreeId};
 
 /// Prints the line that the test wrapper counts, and says whether to return.
 pub fn lacks_root(test: &str) -> bool {

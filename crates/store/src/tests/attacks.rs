@@ -3,11 +3,11 @@
 use tar::EntryType;
 
 use super::kit::{Fixture, Image, Tar, digest, lacks_root};
-use crate::store::layer::{Budget, Tally, unpack};
-use crate::store::limits;
-use crate::store::session::{Layout, Session};
-use crate::store::stream::{Input, Watch};
-use crate::store::{Refusal, StoreError};
+use crate::layer::{Budget, Tally, unpack};
+use crate::limits;
+use crate::session::{Layout, Session};
+use crate::stream::{Input, Watch};
+use crate::{Refusal, StoreError};
 
 /// Imports and returns the rule that was broken, and the entry that broke it.
 fn refusal(case: &str, tars: &[Tar]) -> (Refusal, String) {
@@ -328,7 +328,7 @@ fn a_bomb_of_zeros_is_refused_by_its_size_and_needs_no_memory() {
     // 64 MiB of zeros in 64 KiB: allowed, but it takes neither disk nor memory.
     let tar = t().raw(b"a", &vec![0; 64 << 20], |_| {}).end();
     let mut image = Image::default();
-    image.push(&tar, crate::store::Compression::Gzip);
+    image.push(&tar, crate::Compression::Gzip);
     let fixture = Fixture::new();
     fixture.import(&image).unwrap();
     let blocks: u64 = fixture
@@ -350,7 +350,7 @@ fn a_zstd_window_above_the_limit_is_refused() {
     encoder.window_log(limits::ZSTD_WINDOW_LOG_MAX + 1).unwrap();
     std::io::Write::write_all(&mut encoder, &tar).unwrap();
     let mut image = Image::default();
-    image.push_blob(&tar, encoder.finish().unwrap(), crate::store::Compression::Zstd);
+    image.push_blob(&tar, encoder.finish().unwrap(), crate::Compression::Zstd);
     let fixture = Fixture::new();
     let error = fixture.import(&image).unwrap_err();
     assert!(matches!(error, StoreError::Decompress { .. }), "{error:?}");

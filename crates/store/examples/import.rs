@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use scomo_container_backend::store::{Store, TreeId};
+use scomo_store::{Store, TreeId};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let store = Store::open(Path::new(root))?;
 
     let start = Instant::now();
-    let mut open = |index: usize| -> Result<_, scomo_container_backend::store::BoxError> {
+    let mut open = |index: usize| -> Result<_, scomo_store::BoxError> {
         let layer = image.layers.get(index).ok_or("no such layer")?;
         Ok(payloads.layer(layer)?)
     };

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::limits::BUFFER_BYTES;
+use super::names::hex;
 
 /// Separates these digests from all others and from those of later formats.
 const DOMAIN: &[u8] = b"scomo object 1\0";
@@ -70,15 +71,6 @@ impl fmt::Debug for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|b| [b >> 4, b & 15])
-        .map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0'))
-        .collect()
 }
 
 /// Extended attributes, sorted by name, each name once.

@@ -1,7 +1,7 @@
 //! Forms of archives: long names, sparse files, compressions.
 
 use super::kit::{Fixture, Image, Tar, digest, gzip, lacks_root, zstd};
-use crate::store::Compression;
+use crate::Compression;
 
 fn list(tar: Tar) -> Vec<String> {
     Fixture::new().list(&Image::of([tar.end()]))

@@ -1,0 +1,225 @@
+//! What makes a command need more than its verb's action: an older version, an OS that goes, a package that nobody
+//! has to sign. Pure.
+//!
+//! Only what is known when the command is given counts. The versions in a package that is still to be downloaded are
+//! not.
+
+use std::cmp::Ordering;
+
+use scomo_core::command::Command;
+use scomo_core::spec::{ComponentKind, Release};
+use scomo_core::state::State;
+use serde_json::Value;
+
+use super::action::Action;
+
+/// Which stricter actions the command needs besides its own.
+pub fn actions(state: &State, unsigned: &Unsigned, command: &Command) -> Vec<Action> {
+    let untrusted = source_of(state, command).is_some_and(|source| unsigned.covers(source));
+    let needed = [
+        (Action::Downgrade, downgrades(state, command)),
+        (Action::RemoveOs, removes_os(state, command)),
+        (Action::UntrustedSource, untrusted),
+    ];
+    needed.into_iter().filter(|(_, needed)| *needed).map(|(action, _)| action).collect()
+}
+
+/// Where the package comes from that the command fetches or installs.
+fn source_of<'a>(state: &'a State, command: &'a Command) -> Option<&'a str> {
+    match command {
+        Command::FetchFrom { source, .. } => Some(source),
+        Command::Fetch { id, .. } => state.downloads.get(id).map(|d| d.source.as_str()),
+        Command::Install { id } | Command::InstallInactive { id } => {
+            state.delivered.get(id).map(|d| d.source.as_str())
+        }
+        Command::AddDownload { .. }
+        | Command::DeleteDownload { .. }
+        | Command::AddDelivered { .. }
+        | Command::RemovePackage { .. }
+        | Command::Activate { .. }
+        | Command::Deactivate { .. }
+        | Command::RemoveComponent { .. }
+        | Command::Rollback
+        | Command::Cancel { .. }
+        | Command::ConfirmBoot
+        | Command::CollectGarbage => None,
+    }
+}
+
+fn removes_os(state: &State, command: &Command) -> bool {
+    let Command::RemoveComponent { id } = command else { return false };
+    state.components.get(id).is_some_and(|component| component.release.spec.kind == ComponentKind::Os)
+}
+
+fn downgrades(state: &State, command: &Command) -> bool {
+    let (Command::Install { id } | Command::InstallInactive { id }) = command else { return false };
+    let content = state.delivered.get(id).and_then(|package| package.content.as_ref());
+    let older = |release: &Release| {
+        let deployed = state.components.get(&release.spec.id);
+        deployed.is_some_and(|d| compare(&release.spec.version, &d.release.spec.version).is_lt())
+    };
+    content.is_some_and(|content| content.releases.iter().any(older))
+}
+
+/// Compares versions as people write them: part by part, numbers by value and words by letter. A version that goes on
+/// where the other ends is the newer one, unless it goes on with a word: 1.0-rc1 comes before 1.0.
+fn compare(one: &str, two: &str) -> Ordering {
+    let (mut one, mut two) = (parts(one).into_iter(), parts(two).into_iter());
+    loop {
+        let order = match (one.next(), two.next()) {
+            (None, None) => return Ordering::Equal,
+            (Some(part), None) => part.against_nothing(),
+            (None, Some(part)) => part.against_nothing().reverse(),
+            (Some(one), Some(two)) => one.cmp(&two),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// A part of a version. Words come before numbers.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part<'a> {
+    Word(&'a str),
+    /// How many digits, and the digits, without zeros in front: compares by value however long it is.
+    Number(usize, &'a str),
+}
+
+impl Part<'_> {
+    fn against_nothing(&self) -> Ordering {
+        match self {
+            Self::Word(_) => Ordering::Less,
+            Self::Number(..) => Ordering::Greater,
+        }
+    }
+}
+
+fn parts(version: &str) -> Vec<Part<'_>> {
+    // What follows a plus says how it was built, not how new it is.
+    let mut rest = version.split('+').next().unwrap_or_default();
+    let mut parts = Vec::new();
+    while let Some(first) = rest.chars().next() {
+        let kind = |c: char| (c.is_ascii_digit(), c.is_alphanumeric());
+        let end = rest.find(|c| kind(c) != kind(first)).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
+        match kind(first) {
+            (true, _) => {
+                let digits = part.trim_start_matches('0');
+                parts.push(Part::Number(digits.len(), digits));
+            }
+            (false, true) => parts.push(Part::Word(part)),
+            (false, false) => {}
+        }
+        rest = after;
+    }
+    parts
+}
+
+/// The sources of which the configuration of the workers takes packages that nobody signed.
+///
+/// Wider than what the workers go by, so that no way of writing a source slips through: of registries the beginning
+/// counts, without regard to case and borders; of everything else the scheme.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unsigned(Vec<String>);
+
+impl Unsigned {
+    /// Reads the sections `package` and `os`.
+    pub fn of(workers: &Value) -> Self {
+        let policies = workers.pointer("/package/policies").and_then(Value::as_array);
+        let policies = policies.into_iter().flatten();
+        let unsigned = |policy: &&Value| {
+            policy.get("signature").and_then(Value::as_str) == Some("insecure-accept-unsigned")
+        };
+        let source = |policy: &Value| scope(policy.get("source").and_then(Value::as_str).unwrap_or_default());
+        let mut scopes: Vec<String> = policies.filter(unsigned).map(source).collect();
+        let remotes = workers.pointer("/os/remotes").and_then(Value::as_object);
+        let unsigned = |remote: &Value| {
+            ["insecure_accept_unsigned", "insecure-accept-unsigned"]
+                .iter()
+                .any(|key| remote.get(key) == Some(&Value::Bool(true)))
+        };
+        if remotes.is_some_and(|remotes| remotes.values().any(unsigned)) {
+            scopes.push("ostree".to_owned());
+        }
+        Self(scopes)
+    }
+
+    fn covers(&self, source: &str) -> bool {
+        let source = scope(source);
+        self.0.iter().any(|scope| source.starts_with(scope.as_str()))
+    }
+}
+
+/// What of a source, or of a policy's prefix, is compared.
+fn scope(source: &str) -> String {
+    let lower = source.to_ascii_lowercase();
+    if lower.starts_with("docker:") || lower.is_empty() {
+        return lower;
+    }
+    // A path to an archive stands for a file: URL.
+    let path = lower.starts_with('/');
+    let scheme = lower.split([':', '+']).next().unwrap_or_default();
+    if path { "file".to_owned() } else { scheme.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn versions_are_compared_as_people_read_them() {
+        for (older, newer) in [
+            ("1.9", "1.10"),
+            ("1.0", "1.0.1"),
+            ("1.0-rc1", "1.0"),
+            ("1.0-rc1", "1.0-rc2"),
+            ("1.0-beta", "1.0-rc"),
+            ("2025.12.31", "2026.1.1"),
+            ("v1", "v2"),
+            ("1.99999999999999999999999", "1.100000000000000000000000"),
+        ] {
+            assert_eq!(compare(older, newer), Ordering::Less, "{older} {newer}");
+            assert_eq!(compare(newer, older), Ordering::Greater, "{older} {newer}");
+        }
+        for (one, two) in [("1.0", "1.0"), ("1.0", "1-0"), ("1.07", "1.7"), ("1.0+a", "1.0+b"), ("", "")] {
+            assert_eq!(compare(one, two), Ordering::Equal, "{one} {two}");
+        }
+    }
+
+    #[test]
+    fn no_way_of_writing_an_unsigned_source_slips_through() {
+        let policy = |source: &str, signature: &str| json!({"source": source, "signature": signature});
+        let workers = |policies: Value, remotes: Value| json!({"package": {"policies": policies}, "os": {"remotes": remotes}});
+        let some = Unsigned::of(&workers(
+            json!([
+                policy("docker://r.example:5000/beta", "insecure-accept-unsigned"),
+                policy("docker://r.example/app", "require"),
+                {"source": "docker://s.example/"},
+                policy("oci:/usr/share/scomo/", "insecure-accept-unsigned"),
+                policy("file:/srv", "insecure-accept-unsigned"),
+            ]),
+            json!({"https://o.example": {"insecure-accept-unsigned": true}, "https://p.example": {}}),
+        ));
+        for source in [
+            "docker://r.example:5000/beta:1",
+            "docker://R.EXAMPLE:5000/beta",
+            "docker://r.example:5000/beta/x@sha256:00",
+            "oci:/usr//share/./scomo/x",
+            "file:///srv/x.scomo",
+            "/srv/x.scomo",
+            "ostree+https://o.example/repo?ref=x",
+        ] {
+            assert!(some.covers(source), "{source}");
+        }
+        for source in ["docker://r.example/app:1", "docker://s.example/x", "sim:app@1"] {
+            assert!(!some.covers(source), "{source}");
+        }
+        let all = Unsigned::of(&workers(json!([policy("", "insecure-accept-unsigned")]), json!({})));
+        assert!(all.covers("docker://r.example/app:1") && all.covers("oci:/x"));
+        let none = Unsigned::of(&json!({"package": {}, "os": {}}));
+        assert_eq!(none, Unsigned::default());
+        assert!(!none.covers("docker://r.example/app:1") && !none.covers(""));
+    }
+}
