@@ -270,7 +270,7 @@ fn phase_component(job: &state::Job) -> Option<String> {
             let one = active.next()?;
             active.next().is_none().then(|| one.id.to_string())
         }
-        Step::Resolve | Step::AwaitBoot | Step::Collect => None,
+        Step::Resolve | Step::Await(_) | Step::AwaitBoot | Step::Collect => None,
     }
 }
 

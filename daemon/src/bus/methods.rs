@@ -63,6 +63,7 @@ fn leaves(options: &OptionMap) -> Answer<PackageLeaves> {
         description: text("description")?,
         env_type: text("env-type")?,
         pkg_type: text("pkg-type")?,
+        ..PackageLeaves::default()
     };
     reader.finish()?;
     Ok(leaves)

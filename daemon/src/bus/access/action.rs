@@ -77,8 +77,14 @@ impl Action {
     /// What a command needs, whatever the state.
     pub fn of_command(command: &Command) -> Self {
         match command {
-            Command::AddDownload { .. } | Command::DeleteDownload { .. } => Self::Download,
-            Command::AddDelivered { .. } => Self::Deliver,
+            Command::AddDownload { .. } | Command::SetDownload { .. } | Command::DeleteDownload { .. } => {
+                Self::Download
+            }
+            Command::AddDelivered { .. } | Command::SetDelivered { .. } | Command::SetData { .. } => {
+                Self::Deliver
+            }
+            Command::Permit { .. } | Command::Refuse { .. } => Self::Approve,
+            Command::AcknowledgeReport { .. } => Self::Reports,
             Command::Fetch { then, .. } | Command::FetchFrom { then, .. } => match then {
                 Then::Stop => Self::Download,
                 Then::Install | Then::InstallInactive => Self::Install,

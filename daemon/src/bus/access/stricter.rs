@@ -33,8 +33,14 @@ fn source_of<'a>(state: &'a State, command: &'a Command) -> Option<&'a str> {
             state.delivered.get(id).map(|d| d.source.as_str())
         }
         Command::AddDownload { .. }
+        | Command::SetDownload { .. }
         | Command::DeleteDownload { .. }
         | Command::AddDelivered { .. }
+        | Command::SetDelivered { .. }
+        | Command::SetData { .. }
+        | Command::Permit { .. }
+        | Command::Refuse { .. }
+        | Command::AcknowledgeReport { .. }
         | Command::RemovePackage { .. }
         | Command::Activate { .. }
         | Command::Deactivate { .. }
