@@ -1,7 +1,5 @@
 //! What can go wrong with containers, and which kind of failure each case is for the state machine.
 
-use std::error::Error as _;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -182,27 +180,7 @@ impl From<PackageError> for Error {
 
 impl From<Error> for BackendError {
     fn from(error: Error) -> Self {
-        let (kind, message) = (error.kind(), error.to_string());
-        if error.source().is_none() {
-            return Self::new(kind, message);
-        }
-        Self::caused(kind, message, Cause(error))
-    }
-}
-
-/// The cause of an error without the error itself, whose words are the [`BackendError::message`] already.
-#[derive(Debug)]
-struct Cause(Error);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.source().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source().and_then(std::error::Error::source)
+        Self::of(error.kind(), error)
     }
 }
 

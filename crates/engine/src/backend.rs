@@ -133,6 +133,13 @@ impl BackendError {
         Self { kind, message: message.into(), source: Some(source.into()) }
     }
 
+    /// An error of a backend with its words and its causes.
+    pub fn of(kind: FailureKind, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let message = error.to_string();
+        let source = error.source().is_some().then(|| Box::new(Cause(error)) as Box<_>);
+        Self { kind, message, source }
+    }
+
     /// The whole chain on one line, as a durable failure.
     #[must_use]
     pub fn to_failure(&self) -> Failure {
@@ -149,6 +156,22 @@ impl fmt::Display for BackendError {
 impl std::error::Error for BackendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// The cause of an error without the error itself, whose words are the [`BackendError::message`] already.
+#[derive(Debug)]
+struct Cause<E>(E);
+
+impl<E: std::error::Error> fmt::Display for Cause<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for Cause<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source().and_then(std::error::Error::source)
     }
 }
 

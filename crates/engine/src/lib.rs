@@ -2,7 +2,7 @@
 //!
 //! [`engine::Engine`] is the resident part; it runs effects through a [`runner::Runner`], in earnest a
 //! [`process::ProcessRunner`]. A worker executable is a [`backend::Backend`] given to [`worker::serve`], confined by
-//! [`confine`]. [`sim`] is a device in memory, and [`conformance`] the suite for every backend.
+//! [`confine`]; [`host`] runs programs for it. [`sim`] is a device in memory, and [`conformance`] the suite for every backend.
 //!
 //! This crate knows no concrete backend, no bus and no protocol.
 
@@ -13,6 +13,7 @@ pub mod confine;
 pub mod conformance;
 #[cfg(feature = "engine")]
 pub mod engine;
+pub mod host;
 #[cfg(feature = "engine")]
 pub mod process;
 #[cfg(any(test, feature = "engine", feature = "sim"))]

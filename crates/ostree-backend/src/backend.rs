@@ -10,11 +10,11 @@ use scomo_core::id::{ComponentId, PackageId, ReleaseId};
 use scomo_core::spec::{Content, Release};
 use scomo_engine::backend::{Backend, BackendError, StepCx};
 use scomo_engine::boot::BootControl;
+use scomo_engine::host::HostCommand;
 
 use crate::boot;
 use crate::config::JobConfig;
 use crate::error::OsError;
-use crate::health;
 use crate::namespace;
 use crate::pull::{Options, Remote, cancellable, size_of};
 use crate::resolve;
@@ -294,7 +294,12 @@ impl Backend for OstreeBackend {
             return Err(OsError::NotBooted(what).into());
         }
         match &release.spec.health {
-            Some(check) => Ok(health::watch(check, cx)?),
+            Some(check) => {
+                // The command comes with the package, so whoever signed the OS chose it.
+                let command = HostCommand { argv: &check.command, env: &[] };
+                let why = |why| OsError::Unhealthy(format!("the OS is not healthy: its check {why}"));
+                Ok(command.watch(check, cx).map_err(OsError::from)?.map_err(why)?)
+            }
             None => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use ostree::gio;
 use ostree::glib;
 use scomo_core::failure::FailureKind;
 use scomo_engine::backend::BackendError;
+use scomo_engine::host::HostError;
 
 /// A failed operation of this backend.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +156,15 @@ impl OsError {
             Self::NotBooted(_) => FailureKind::BootFailed,
             Self::Unhealthy(_) => FailureKind::Unhealthy,
             Self::Cancelled => FailureKind::Cancelled,
+        }
+    }
+}
+
+impl From<HostError> for OsError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Cancelled => Self::Cancelled,
+            HostError::Watch(source) => Self::Broken(format!("cannot watch the health check: {source}")),
         }
     }
 }

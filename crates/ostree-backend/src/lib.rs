@@ -10,7 +10,6 @@ mod backend;
 pub mod boot;
 mod config;
 mod error;
-mod health;
 mod namespace;
 mod pull;
 mod release_id;
