@@ -118,7 +118,8 @@ pub struct Inventory {
     pub running: Vec<ReleaseId>,
     /// Releases that run and came by other means, for example the OS that the device was made with.
     pub foreign: Vec<Release>,
-    /// Whether running software of this kind outlives a reboot by itself (an OS does, a container does not).
+    /// Whether what runs stays as it is until the next boot (an OS does, containers and file sets do not): then a
+    /// difference that is found at start cannot be set right by switching again.
     pub persistent: bool,
 }
 

@@ -16,6 +16,8 @@ pub const COMPONENTS_MAX: usize = 32;
 pub const TEXT_BYTES_MAX: usize = 4096;
 /// Most environment variables, mounts, devices or arguments of one component.
 pub const RUN_ENTRIES_MAX: usize = 128;
+/// Longest time that a reload may take, in seconds.
+pub const RELOAD_TIMEOUT_S_MAX: u64 = 600;
 /// Longest health window in seconds: a package must not keep a device on trial for ever.
 pub const HEALTH_WINDOW_S_MAX: u64 = 3600;
 
@@ -79,6 +81,9 @@ pub struct ComponentSpec {
     /// How a container runs; ignored for other kinds.
     #[serde(default, skip_serializing_if = "RunSpec::is_default")]
     pub run: RunSpec,
+    /// How a file set shows up on the host; ignored for other kinds.
+    #[serde(default, skip_serializing_if = "FilesSpec::is_default")]
+    pub files: FilesSpec,
     /// When the component counts as healthy. None: it is not watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthCheck>,
@@ -92,7 +97,7 @@ pub enum ComponentKind {
     Os,
     /// An OCI image that runs as a container.
     Container,
-    /// A set of files. No backend handles it yet: it is refused with `Unsupported`.
+    /// A set of files on the host: certificates, licences, configuration, models.
     Files,
 }
 
@@ -214,6 +219,36 @@ impl RunSpec {
     }
 }
 
+/// How a file set shows up on the host, besides the link with its name that every file set has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct FilesSpec {
+    /// Absolute path of another symbolic link to the files, in a folder that the device allows. Empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Run on the host after the files were switched; that it fails means that the switch failed. One word without a
+    /// slash is the name of a command in the device's configuration, anything else a program with its arguments, which
+    /// the device must allow. Empty: nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reload: Vec<String>,
+    /// Seconds after which the reload counts as failed; zero means the default of 30.
+    pub reload_timeout_s: u64,
+}
+
+impl FilesSpec {
+    /// Whether nothing differs from the default.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn over_limit(&self) -> bool {
+        self.reload.iter().chain([&self.path]).any(|text| text.len() > TEXT_BYTES_MAX)
+            || self.reload.len() > RUN_ENTRIES_MAX
+            || self.reload_timeout_s > RELOAD_TIMEOUT_S_MAX
+    }
+}
+
 /// A mount into a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -267,7 +302,8 @@ pub enum Restart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// Run inside the container; exit status 0 is healthy. Empty: staying up is enough.
+    /// Run inside the container, or on the host for the other kinds; exit status 0 is healthy. Empty: staying up is
+    /// enough. For a file set the rules of [`FilesSpec::reload`] hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Seconds for which the component must stay up, and its command succeed, before the update is confirmed.
@@ -459,6 +495,9 @@ impl ComponentSpec {
             [run.args.len(), run.env.len(), run.mounts.len(), run.devices.len(), run.capabilities.len()];
         if counts.iter().any(|n| *n > RUN_ENTRIES_MAX) {
             return limit("the number of run settings");
+        }
+        if self.files.over_limit() {
+            return limit("a setting in 'files'");
         }
         if let Some(health) = &self.health
             && (health.window_s > HEALTH_WINDOW_S_MAX || health.command.len() > RUN_ENTRIES_MAX)

@@ -33,6 +33,15 @@ impl ProcessRunner {
         self.workers.get(&kind).cloned().ok_or_else(|| Failure::new(FailureKind::Unsupported, what()))
     }
 
+    /// Who carries out an effect. Whoever knows packages can resolve one: a device may have no containers.
+    fn worker_for(&self, effect: &Effect) -> Result<WorkerCommand, Failure> {
+        let kind = kind_of(effect);
+        let resolves = matches!(effect, Effect::Resolve { .. }) && kind == ComponentKind::Container;
+        let stands_in =
+            resolves && !self.workers.contains_key(&kind) && self.workers.contains_key(&ComponentKind::Files);
+        self.worker(if stands_in { ComponentKind::Files } else { kind })
+    }
+
     fn job(&self, request: Request) -> Job {
         Job { request, config: self.config.clone() }
     }
@@ -45,7 +54,7 @@ fn unfit() -> Failure {
 
 impl Runner for ProcessRunner {
     fn start(&self, effect: &Effect, on: OnEvent) -> Result<Box<dyn Running>, Failure> {
-        let worker = self.worker(kind_of(effect))?;
+        let worker = self.worker_for(effect)?;
         let job = self.job(Request::Effect(effect.clone()));
         on_thread("effect", on, move |cx| match worker.run(&job, cx)? {
             Answer::Effect(ok) => Ok(ok),

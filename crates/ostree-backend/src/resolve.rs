@@ -8,7 +8,7 @@ use ostree::gio;
 use ostree::glib;
 use scomo_core::id::Digest;
 use scomo_core::spec::{
-    ComponentKind, ComponentSpec, Content, Metadata, PackageInfo, Payload, Release, RunSpec,
+    ComponentKind, ComponentSpec, Content, FilesSpec, Metadata, PackageInfo, Payload, Release, RunSpec,
 };
 use scomo_engine::backend::StepCx;
 
@@ -79,6 +79,7 @@ fn describe(
         env_type: String::new(),
         metadata: Metadata::default(),
         run: RunSpec::default(),
+        files: FilesSpec::default(),
         health: None,
     };
     let broken = |what: &str| OsError::Broken(format!("cannot describe the commit {commit}: {what}"));

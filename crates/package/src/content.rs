@@ -5,7 +5,7 @@
 
 use scomo_core::id::{ComponentId, Digest, PackageId, ReleaseId};
 use scomo_core::spec::{
-    ComponentKind, ComponentSpec, Content, Metadata, PackageManifest, Payload, Release, RunSpec,
+    ComponentKind, ComponentSpec, Content, FilesSpec, Metadata, PackageManifest, Payload, Release, RunSpec,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -163,6 +163,7 @@ fn plain_image(
         env_type: String::new(),
         metadata: metadata.clone(),
         run: RunSpec::default(),
+        files: FilesSpec::default(),
         health: None,
     };
     Ok(PackageManifest {

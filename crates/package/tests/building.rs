@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::*;
 use scomo_core::failure::FailureKind;
-use scomo_core::spec::Payload;
+use scomo_core::spec::{ComponentKind, FilesSpec, Payload};
 use scomo_package::Compression;
 use scomo_package::builder::parse_recipe;
 
@@ -26,6 +26,10 @@ fn a_bad_recipe_says_what_is_wrong() {
         ("id: x\ncomponents:\n- id: c\n  image: oci:/b\n  compression: gzip\n", "go with 'rootfs'"),
         ("id: x\ncomponents:\n- id: c\n  rootfs: a\n  compression: lzma\n", "lzma"),
         ("id: x\ncomponents:\n- id: c\n  rootfs: a\n  run: { privileged: true }\n", "privileged"),
+        ("id: x\ncomponents:\n- id: c\n  folder: a\n  files: { target: /x }\n", "target"),
+        ("id: x\ncomponents:\n- id: c\n  folder: a\n  files: {}\n  run: { user: x }\n", "no container"),
+        ("id: x\ncomponents:\n- id: c\n  os: { url: u, commit: c }\n  files: {}\n", "at once"),
+        ("id: x\ncomponents:\n- id: c\n  files: {}\n", "exactly one of"),
     ] {
         let error = parse_recipe(text).expect_err(text);
         assert!(error.to_string().contains(expect), "{text}: {error}");
@@ -109,6 +113,27 @@ fn a_folder_becomes_a_faithful_layer() {
     let recipe = "id: p\ncomponents:\n- { id: c, rootfs: root }\n";
     let error = world.build_recipe(recipe, "fifo").expect_err("a FIFO");
     assert!(error.to_string().contains("leave it out"), "{error}");
+}
+
+#[test]
+fn a_folder_becomes_a_file_set() {
+    let world = World::new();
+    let recipe = "id: p\ncomponents:\n- id: certificates\n  folder: web\n  files: { path: /etc/ssl/scomo/web, reload: [nginx] }\n- { id: plain, folder: db, files: {} }\n";
+    world.build_recipe(recipe, "layout").unwrap_or_else(|e| panic!("{}", chain(&e)));
+    let releases = resolve(&unsigned(), &world.oci("layout")).expect("resolve").releases;
+    for release in &releases {
+        assert_eq!(release.spec.kind, ComponentKind::Files);
+        assert!(matches!(release.spec.payload, Payload::Image { .. }));
+    }
+    let expected = FilesSpec {
+        path: "/etc/ssl/scomo/web".to_owned(),
+        reload: vec!["nginx".to_owned()],
+        ..FilesSpec::default()
+    };
+    assert_eq!((&releases[0].spec.files, &releases[1].spec.files), (&expected, &FilesSpec::default()));
+    let greedy = recipe.replace("[nginx]", "[nginx], reloadTimeoutS: 601");
+    let error = world.build_recipe(&greedy, "greedy").expect_err("too long");
+    assert!(chain(&error).contains("'files'"), "{}", chain(&error));
 }
 
 fn check_tar(bytes: &[u8], long: &str, has_xattr: bool) {

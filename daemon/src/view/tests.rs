@@ -7,7 +7,7 @@ use scomo_core::effect::EffectOk;
 use scomo_core::failure::{Failure, FailureKind};
 use scomo_core::id::{ComponentId, Digest, JobId, Millis, PackageId, ReleaseId};
 use scomo_core::pending::{Task, TaskKey};
-use scomo_core::spec::{ComponentKind, ComponentSpec, Content, Payload, Release, RunSpec};
+use scomo_core::spec::{ComponentKind, ComponentSpec, Content, FilesSpec, Payload, Release, RunSpec};
 use scomo_dbus::Properties;
 
 /// A state that is driven by inputs, as the engine does it.
@@ -71,6 +71,7 @@ fn content(version: &str) -> Content {
         env_type: String::new(),
         metadata: Metadata { license: "MIT".to_owned(), ..Metadata::default() },
         run: RunSpec::default(),
+        files: FilesSpec::default(),
         health: Some(scomo_core::spec::HealthCheck::default()),
     };
     let id = ReleaseId::new(digest.to_string()).unwrap();

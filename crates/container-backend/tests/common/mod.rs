@@ -12,7 +12,9 @@ use scomo_container_backend::{ContainerBackend, Settings};
 use scomo_core::effect::Target;
 use scomo_core::failure::FailureKind;
 use scomo_core::id::{ComponentId, Digest};
-use scomo_core::spec::{ComponentKind, ComponentSpec, HealthCheck, Metadata, Payload, Release, RunSpec};
+use scomo_core::spec::{
+    ComponentKind, ComponentSpec, FilesSpec, HealthCheck, Metadata, Payload, Release, RunSpec,
+};
 use scomo_engine::backend::{Backend, BackendError, StepCx, chain};
 use scomo_engine::conformance::ProcessBackend;
 use scomo_engine::worker::WorkerCommand;
@@ -379,6 +381,7 @@ pub fn spec(
         env_type: String::new(),
         metadata: Metadata::default(),
         run,
+        files: FilesSpec::default(),
         health,
     }
 }

@@ -19,7 +19,7 @@ use scomo_core::failure::{Failure, FailureKind};
 use scomo_core::id::{BootId, ComponentId, Digest, Millis, PackageId, ReleaseId};
 use scomo_core::pending::Pending;
 use scomo_core::spec::{
-    ComponentKind, ComponentSpec, Content, Metadata, PackageInfo, Payload, Release, RunSpec,
+    ComponentKind, ComponentSpec, Content, FilesSpec, Metadata, PackageInfo, Payload, Release, RunSpec,
 };
 use scomo_core::state::{JobRecord, State};
 use scomo_core::status::ComponentState;
@@ -64,6 +64,7 @@ pub fn release(id: &str, version: &str) -> Release {
             env_type: String::new(),
             metadata: Metadata::default(),
             run: RunSpec::default(),
+            files: FilesSpec::default(),
             health: None,
         },
         source: "test:".into(),

@@ -8,7 +8,8 @@
 use scomo_core::failure::FailureKind;
 use scomo_core::id::{ComponentId, Digest, ReleaseId};
 use scomo_core::spec::{
-    COMPONENTS_MAX, ComponentKind, ComponentSpec, Content, Metadata, PackageInfo, Payload, Release, RunSpec,
+    COMPONENTS_MAX, ComponentKind, ComponentSpec, Content, FilesSpec, Metadata, PackageInfo, Payload,
+    Release, RunSpec,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -80,6 +81,7 @@ fn release(source: &str, version: &str, entry: &str) -> Result<Release, scomo_co
         env_type: String::new(),
         metadata: Metadata::default(),
         run,
+        files: FilesSpec::default(),
         health: None,
     };
     Ok(Release { id: ReleaseId::new(digest)?, spec, source: source.to_owned(), size: 0 })

@@ -253,7 +253,11 @@ fn add_image(images: &mut Vec<Descriptor>, mut entry: Descriptor, machine: &Plat
 }
 
 fn spec(component: &ComponentRecipe, payload: Payload) -> ComponentSpec {
-    let kind = if component.os.is_some() { ComponentKind::Os } else { ComponentKind::Container };
+    let kind = match (&component.os, &component.files) {
+        (Some(_), _) => ComponentKind::Os,
+        (None, Some(_)) => ComponentKind::Files,
+        (None, None) => ComponentKind::Container,
+    };
     ComponentSpec {
         id: component.id.clone(),
         name: component.name.clone(),
@@ -265,6 +269,7 @@ fn spec(component: &ComponentRecipe, payload: Payload) -> ComponentSpec {
         env_type: component.env_type.clone(),
         metadata: component.metadata.clone(),
         run: component.run.clone(),
+        files: component.files.clone().unwrap_or_default(),
         health: component.health.clone(),
     }
 }

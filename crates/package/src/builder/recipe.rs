@@ -18,14 +18,17 @@
 //!     rootfs: ./tool-rootfs        # a folder that becomes an image of one layer
 //!     compression: gzip            # zstd (default), gzip or none
 //!     run: { args: [/bin/tool] }
+//!   - id: certificates
+//!     folder: ./certificates       # another name for rootfs
+//!     files: { path: /etc/ssl/scomo/web, reload: [nginx] }      # not a container but a file set; `{}` is enough
 //! ```
 //!
-//! Paths are relative to the file. Members that are not listed here are errors; `run`, `health` and `metadata` have
-//! the members of [`RunSpec`], [`HealthCheck`] and [`Metadata`].
+//! Paths are relative to the file. Members that are not listed here are errors; `run`, `files`, `health` and
+//! `metadata` have the members of [`RunSpec`], [`FilesSpec`], [`HealthCheck`] and [`Metadata`].
 
 use scomo_core::id::{ComponentId, PackageId};
 use scomo_core::requirement::Requirement;
-use scomo_core::spec::{HealthCheck, Metadata, RunSpec};
+use scomo_core::spec::{FilesSpec, HealthCheck, Metadata, RunSpec};
 use serde::Deserialize;
 
 use crate::error::PackageError;
@@ -87,7 +90,7 @@ pub struct ComponentRecipe {
     #[serde(default)]
     pub image: Option<String>,
     /// A folder that becomes an image of one layer.
-    #[serde(default)]
+    #[serde(default, alias = "folder")]
     pub rootfs: Option<String>,
     /// How the layer of `rootfs` is compressed; default zstd.
     #[serde(default)]
@@ -101,6 +104,9 @@ pub struct ComponentRecipe {
     /// How the container runs.
     #[serde(default)]
     pub run: RunSpec,
+    /// Makes it a file set, and says how it shows up on the host.
+    #[serde(default)]
+    pub files: Option<FilesSpec>,
     /// When it counts as healthy.
     #[serde(default)]
     pub health: Option<HealthCheck>,
@@ -135,7 +141,22 @@ pub fn parse_recipe(text: &str) -> Result<Recipe, PackageError> {
             return Err(PackageError::Recipe(reason));
         }
     }
+    recipe.components.iter().try_for_each(check_files)?;
     Ok(recipe)
+}
+
+fn check_files(component: &ComponentRecipe) -> Result<(), PackageError> {
+    let id = &component.id;
+    let refused = |reason: String| Err(PackageError::Recipe(reason));
+    match &component.files {
+        Some(_) if component.os.is_some() => {
+            refused(format!("component '{id}' cannot be 'os' and 'files' at once"))
+        }
+        Some(_) if !component.run.is_default() => {
+            refused(format!("component '{id}' has 'files' and is no container: 'run' does not go with it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The platform that a recipe names.

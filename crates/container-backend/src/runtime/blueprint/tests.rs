@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scomo_core::failure::FailureKind;
 use scomo_core::id::{ComponentId, Digest, ReleaseId};
-use scomo_core::spec::{ComponentKind, ComponentSpec, Metadata, Payload, RunSpec};
+use scomo_core::spec::{ComponentKind, ComponentSpec, FilesSpec, Metadata, Payload, RunSpec};
 
 use super::*;
 
@@ -21,6 +21,7 @@ fn release(run: RunSpec) -> Release {
         env_type: String::new(),
         metadata: Metadata::default(),
         run,
+        files: FilesSpec::default(),
         health: None,
     };
     Release { id: ReleaseId::from_sha256([2; 32]), spec, source: "oci:/x".to_owned(), size: 0 }
