@@ -106,9 +106,14 @@ impl From<Error> for Failure {
             Error::ZBus(below) => return transport(below),
             Error::AccessDenied(_) => DENIED,
             Error::InvalidArgument(_) | Error::UnknownOption(_) | Error::TooLong(_) => USAGE,
-            Error::UnknownPackage(_) | Error::UnknownComponent(_) | Error::UnknownJob(_) => NOT_FOUND,
+            Error::UnknownPackage(_)
+            | Error::UnknownComponent(_)
+            | Error::UnknownJob(_)
+            | Error::UnknownReport(_) => NOT_FOUND,
             Error::Busy(_) => BUSY,
             Error::Exists(_)
+            | Error::Incomplete(_)
+            | Error::Required(_)
             | Error::WrongState(_)
             | Error::OsInUse(_)
             | Error::TooLate(_)
