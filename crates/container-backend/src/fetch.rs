@@ -10,9 +10,6 @@ use scomo_store::{Store, TreeId, Watch};
 use crate::error::Error;
 use crate::runtime::places::Places;
 
-/// What a fetch leaves free: the daemon must still be able to write down what happened.
-const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
-
 /// Fetches a release; gives its installed size in bytes.
 pub(crate) fn fetch(config: &Config, places: &Places, release: &Release, cx: &StepCx) -> Result<u64, Error> {
     let Payload::Image { digest, .. } = &release.spec.payload else {
@@ -34,8 +31,8 @@ pub(crate) fn fetch(config: &Config, places: &Places, release: &Release, cx: &St
         return Err(Error::Cancelled);
     }
     let mut progress = |step| cx.progress(step);
-    let watch =
-        Watch { reserve_bytes: RESERVE_BYTES, progress: &mut progress, cancelled: &|| cx.cancelled() };
+    let reserve_bytes = config.reserve_bytes;
+    let watch = Watch { reserve_bytes, progress: &mut progress, cancelled: &|| cx.cancelled() };
     let imported = store.fetch(&image, source.as_mut(), watch)?;
     tracing::info!(?imported, "imported");
     files::create_private(place.folder())?;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// [package.registries."127.0.0.1:5000"]
 /// plain_http = true
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Trusted public keys by identity. The identity is what is shown and recorded as the signer.
@@ -36,6 +36,22 @@ pub struct Config {
     pub auth_file: Option<PathBuf>,
     /// Time-outs of network access.
     pub timeouts: Timeouts,
+    /// What a download leaves free on the disk that it goes to, in bytes. One that cannot fit is not begun.
+    pub reserve_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keys: BTreeMap::new(),
+            policies: Vec::new(),
+            registries: BTreeMap::new(),
+            auth_file: None,
+            timeouts: Timeouts::default(),
+            // Room for the facts and logs of a long time, and little even for a small disk.
+            reserve_bytes: 16 * 1024 * 1024,
+        }
+    }
 }
 
 /// Where a trusted public key is: exactly one of the two.

@@ -151,8 +151,9 @@ impl Work<'_, '_> {
         let mut archive_budget = self.budget.archive;
         let mut report = |read| progress(ImportProgress { done: done.saturating_add(read), total });
         let watch = Watch { progress: &mut report, cancelled: self.hooks.cancelled };
+        let rights = self.session.layout.rights;
         let mut input = Input::start(layer, source, watch, &mut archive_budget)?;
-        let tree = unpack(&mut input, &self.session.objects, &mut self.budget, &mut self.tally)?;
+        let tree = unpack(&mut input, &self.session.objects, rights, &mut self.budget, &mut self.tally)?;
         input.finish().map_err(|stop| stop.named(&layer.digest, b""))?;
         self.budget.archive = archive_budget;
         let header = Header { layers: vec![*diff_id], size: distinct_size(&tree) };

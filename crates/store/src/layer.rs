@@ -9,8 +9,12 @@ use super::limits::{
     BUFFER_BYTES, DEVICES_MAX, ENTRIES_MAX, SMALL_FILE_BYTES_MAX, SYMLINK_BYTES_MAX, UNPACKED_BYTES_MAX,
 };
 use super::object::{CAPABILITY, Meta, Objects, Put};
+use super::session::Rights;
 use super::stream::{Input, Stop, unpacked_limit};
 use super::tree::{Body, Directory, Leaf, Node, split};
+
+/// What is left of a mode when nobody may write.
+const READ_ONLY_MODE: u16 = 0o555;
 
 /// What the layers of one image may still use up.
 #[derive(Debug)]
@@ -84,12 +88,14 @@ impl Tally {
 pub(super) fn unpack(
     input: &mut Input<'_>,
     objects: &Objects,
+    rights: Rights,
     budget: &mut Budget,
     tally: &mut Tally,
 ) -> Result<Node, StoreError> {
     let layer = input.layer().digest.clone();
     let mut archive = Archive::new(input);
-    let mut unpacker = Unpacker { root: Node::implicit(), objects, budget, tally, scratch: Vec::new() };
+    let mut unpacker =
+        Unpacker { root: Node::implicit(), objects, rights, budget, tally, scratch: Vec::new() };
     loop {
         let step = match archive.next() {
             Ok(Some(entry)) => unpacker.add(entry, &mut archive),
@@ -115,6 +121,7 @@ impl Stop {
 struct Unpacker<'a> {
     root: Node,
     objects: &'a Objects,
+    rights: Rights,
     budget: &'a mut Budget,
     tally: &'a mut Tally,
     scratch: Vec<u8>,
@@ -133,7 +140,11 @@ impl Unpacker<'_> {
         let keeps_xattrs = matches!(entry.kind, EntryKind::File(_) | EntryKind::Directory);
         let is_file = matches!(entry.kind, EntryKind::File(_));
         // The kernel takes user attributes on files and directories only, capabilities on files only.
-        entry.meta.xattrs.retain(|(name, _)| keeps_xattrs && (is_file || name != CAPABILITY));
+        let keeps_capabilities = is_file && self.rights == Rights::Kept;
+        entry.meta.xattrs.retain(|(name, _)| keeps_xattrs && (keeps_capabilities || name != CAPABILITY));
+        if self.rights == Rights::ReadOnly {
+            entry.meta.mode &= READ_ONLY_MODE;
+        }
         let leaf = match entry.kind {
             EntryKind::Directory => {
                 let directory = Directory { explicit: true, ..Directory::default() };

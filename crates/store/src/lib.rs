@@ -50,7 +50,7 @@ pub use error::{BoxError, Refusal, StoreError};
 pub use fetch::Watch;
 pub use import::{ImportProgress, Imported};
 pub use object::{Damage, ObjectId};
-pub use session::Collected;
+pub use session::{Collected, Rights};
 pub use verify::Report;
 
 use manifest::Reader;
@@ -107,7 +107,12 @@ impl Store {
     ///
     /// The folder is for root only: its files have the owners and the set-user-id bits of the images.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let layout = Layout { root: root.to_path_buf() };
+        Self::open_with(root, Rights::Kept)
+    }
+
+    /// [`Self::open`] for a store that keeps other rights; always the same for one and the same store.
+    pub fn open_with(root: &Path, rights: Rights) -> Result<Self, StoreError> {
+        let layout = Layout { root: root.to_path_buf(), rights };
         let folders =
             [layout.root.clone(), layout.objects(), layout.layers(), layout.trees(), layout.temporaries()];
         if folders.iter().all(|folder| folder.is_dir()) {
@@ -172,7 +177,8 @@ impl Store {
 
     /// Makes the directory `dest`, a tree of hard links to the files of an image. `Ok` means durable.
     ///
-    /// `dest` must be on the same mount as the store, and only root may be able to reach it. A `dest` that is there
+    /// `dest` must be on the same mount as the store, and only root may be able to reach it unless the store is one of
+    /// [`Rights::ReadOnly`]. A `dest` that is there
     /// already is success. Nobody may ever write to it, so it is only to be mounted read-only. Device nodes are left out.
     ///
     /// Whoever deletes a checkout renames it first and syncs the rename: half a tree under the name of a whole one

@@ -47,6 +47,17 @@ const MARK: &str = "unfinished";
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub root: PathBuf,
+    pub rights: Rights,
+}
+
+/// What becomes of the permissions that an image gives its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// They are kept: only a container sees the files.
+    Kept,
+    /// Nobody may write, and there are no set-id bits and no capabilities: for trees that every process of the host
+    /// can reach. Owners are kept.
+    ReadOnly,
 }
 
 impl Layout {

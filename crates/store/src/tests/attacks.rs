@@ -5,7 +5,7 @@ use tar::EntryType;
 use super::kit::{Fixture, Image, Tar, digest, lacks_root};
 use crate::layer::{Budget, Tally, unpack};
 use crate::limits;
-use crate::session::{Layout, Session};
+use crate::session::{Rights, Session};
 use crate::stream::{Input, Watch};
 use crate::{Refusal, StoreError};
 
@@ -262,7 +262,7 @@ fn layers_share_one_budget() {
     }
     let run = |tar: Tar, change: fn(&mut Budget)| {
         let fixture = Fixture::new();
-        let session = Session::begin(&Layout { root: fixture.path("store") }).unwrap();
+        let session = Session::begin(&fixture.layout()).unwrap();
         let image = Image::of([tar.end()]);
         let mut budget = Budget::new();
         change(&mut budget);
@@ -270,7 +270,7 @@ fn layers_share_one_budget() {
         let watch = Watch { progress: &mut |_| {}, cancelled: &|| false };
         let source = Box::new(std::io::Cursor::new(image.blobs[0].clone()));
         let mut input = Input::start(&image.layers[0], source, watch, &mut archive).unwrap();
-        let tree = unpack(&mut input, &session.objects, &mut budget, &mut Tally::default())?;
+        let tree = unpack(&mut input, &session.objects, Rights::Kept, &mut budget, &mut Tally::default())?;
         // What was unpacked takes as much from the budget when it is known already.
         let mut again = Budget::new();
         change(&mut again);

@@ -9,7 +9,7 @@ use scomo_core::failure::FailureKind;
 
 use super::kit::{Fixture, Image, Tar, digest, files_below, gzip, lacks_root, zstd};
 use crate::import::{Hooks, import};
-use crate::session::{Layout, Session};
+use crate::session::Session;
 use crate::{BoxError, Compression, Store, StoreError};
 
 fn small() -> Vec<u8> {
@@ -170,7 +170,7 @@ fn layers_that_are_durable_survive_the_failure_of_a_later_one() {
     let good = image.layers[1].clone();
     image.layers[1].digest = digest(b"other");
     let fixture = Fixture::new();
-    let mut session = Session::begin(&Layout { root: fixture.path("store") }).unwrap();
+    let mut session = Session::begin(&fixture.layout()).unwrap();
     let mut open = |index: usize| -> Result<Box<dyn Read + Send>, BoxError> {
         Ok(Box::new(Cursor::new(image.blobs[index].clone())))
     };

@@ -11,7 +11,8 @@ use scomo_core::id::Digest;
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
-use crate::{BoxError, Compression, Imported, Layer, Store, StoreError, TreeId};
+use crate::session::Layout;
+use crate::{BoxError, Compression, Imported, Layer, Rights, Store, StoreError, TreeId};
 
 /// Prints the line that the test wrapper counts, and says whether to return.
 pub fn lacks_root(test: &str) -> bool {
@@ -173,9 +174,17 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
+        Self::with(Rights::Kept)
+    }
+
+    pub fn with(rights: Rights) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store")).unwrap();
+        let store = Store::open_with(&folder.path().join("store"), rights).unwrap();
         Self { folder, store, opened: RefCell::default() }
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.store.layout.clone()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

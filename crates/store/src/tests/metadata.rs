@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::kit::{Fixture, Image, Tar, lacks_root};
+use crate::Rights;
 
 #[test]
 fn owners_and_modes_are_kept() {
@@ -42,6 +43,34 @@ fn owners_and_modes_are_kept() {
             "su 7:8 4755 'x'"
         ]
     );
+}
+
+/// What every process of the host can reach must be of no use to one that means harm.
+#[test]
+fn a_read_only_store_lets_nobody_write_or_gain_rights() {
+    if lacks_root("a_read_only_store_lets_nobody_write_or_gain_rights") {
+        return;
+    }
+    let capability = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mode = |mode| move |h: &mut tar::Header| h.set_mode(mode);
+    let tar = Tar::new()
+        .raw(b"su", b"x", mode(0o6777))
+        .pax(&[("SCHILY.xattr.security.capability", capability)])
+        .raw(b"capable", b"x", mode(0o755))
+        .raw(b"secret", b"x", |h| {
+            h.set_mode(0o600);
+            h.set_uid(33);
+        })
+        .raw(b"open", b"", |h| {
+            h.set_entry_type(tar::EntryType::Directory);
+            h.set_mode(0o1777);
+        });
+    let fixture = Fixture::with(Rights::ReadOnly);
+    let image = Image::of([tar.end()]);
+    assert_eq!(fixture.list(&image), ["capable 555 'x'", "open/ 555", "secret 33:0 400 'x'", "su 555 'x'"]);
+    let path = fixture.path(image.id().as_str()).join("capable");
+    let found = rustix::fs::getxattr(path, "security.capability", &mut [0; 64][..]);
+    assert_eq!(found, Err(rustix::io::Errno::NODATA));
 }
 
 #[test]
