@@ -20,6 +20,7 @@ use scomo_engine::worker::WorkerCommand;
 use tokio::sync::{oneshot, watch};
 
 use crate::config::Settings;
+use crate::events::Teller;
 
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -58,11 +59,15 @@ impl Link {
         }
         let runner = ProcessRunner::new(workers, settings.workers.clone());
         let (sender, views) = watch::channel(None);
+        let teller = Teller::default();
         let options = Options {
             store: settings.daemon.state_dir.join(FACTS),
             boot,
             clock: Arc::new(now),
-            publish: Box::new(move |view| drop(sender.send_replace(Some(Arc::clone(view))))),
+            publish: Box::new(move |view| {
+                teller.look(view);
+                sender.send_replace(Some(Arc::clone(view)));
+            }),
         };
         let engine = Engine::open(options, Arc::new(runner)).context("cannot start the engine's thread")?;
         Ok(Self { engine, views })

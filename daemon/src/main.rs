@@ -6,8 +6,12 @@
 mod args;
 mod bus;
 mod config;
+mod events;
 mod link;
+mod log;
 mod memory;
+#[cfg(test)]
+mod sample;
 mod view;
 
 use std::fs::DirBuilder;
@@ -19,9 +23,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::Wanted;
 use crate::config::{Overrides, Settings};
@@ -62,7 +63,7 @@ fn say(text: &str) -> ExitCode {
 
 fn run(overrides: &Overrides) -> anyhow::Result<()> {
     let settings = Settings::load(overrides)?;
-    init_log(&settings.daemon.log)?;
+    log::init(&settings.daemon.log)?;
     memory::stay_small();
     make_folder(&settings.daemon.state_dir, 0o700)?;
     // Containers of other users look for their files below it.
@@ -99,22 +100,6 @@ fn tell_systemd(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!("cannot tell systemd: {error}");
     }
-}
-
-/// `filter` as in `info,scomo_engine=debug`; the environment variable `SCOMO_LOG`, which the workers read too, stands
-/// above it.
-fn init_log(filter: &str) -> anyhow::Result<()> {
-    let text = std::env::var(scomo_engine::worker::LOG_ENV).unwrap_or_else(|_| filter.to_owned());
-    let filter: Targets = text.parse().with_context(|| format!("'{text}' is not a log filter"))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let registry = tracing_subscriber::registry().with(filter);
-    // The journal has its own time stamps.
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        registry.with(lines.without_time()).init();
-    } else {
-        registry.with(lines).init();
-    }
-    Ok(())
 }
 
 fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {

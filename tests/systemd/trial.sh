@@ -46,6 +46,11 @@ until_true() { # seconds command...
     done
 }
 
+journal_has() { # message-id field=value...: an entry of scomod
+    id=$1; shift
+    journalctl --unit scomod --output cat "MESSAGE_ID=$id" "$@" | grep .
+}
+
 idle() { # no job is under way
     ! scomoctl jobs | grep -q '[0-9]'
 }
@@ -63,6 +68,10 @@ first_boot() {
     check "v2 runs" runs_version web 2
     check "an unhealthy v3 is rolled back" ends_with 13 scomoctl install oci:/srv/packages/v3
     check "v2 runs again" runs_version web 2
+    check "the journal knows who asked for what" journal_has 735a5f1c533d2d5e3b8e3d5d1cdab953 SCOMO_JOB=1 SCOMO_USER=root
+    check "the journal knows what was reversed" journal_has dbb62144ddc73ba8857d75c0100e3dc2 SCOMO_JOB=3 SCOMO_RESULT_CODE=1450
+    journalctl --update-catalog
+    check "the journal explains it" sh -c "journalctl -x MESSAGE_ID=dbb62144ddc73ba8857d75c0100e3dc2 | grep 'Job 3 was reversed'"
     kill -9 "$(main_pid web)"
     check "systemd starts a killed container again" until_true 30 runs_version web 2
     check "others may read" setpriv --reuid nobody --clear-groups scomoctl status

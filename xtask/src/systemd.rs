@@ -81,6 +81,7 @@ fn install_product(root: &Path) -> Result<()> {
         ("dbus/org.scomo1.service", "usr/share/dbus-1/system-services/org.scomo1.service"),
         ("polkit/org.scomo1.policy", "usr/share/polkit-1/actions/org.scomo1.policy"),
         ("polkit/org.scomo1.rules", "usr/share/polkit-1/rules.d/org.scomo1.rules"),
+        ("scomo.catalog", "usr/lib/systemd/catalog/scomo.catalog"),
         ("sysusers.d/scomo.conf", "usr/lib/sysusers.d/scomo.conf"),
         ("tmpfiles.d/scomo.conf", "usr/lib/tmpfiles.d/scomo.conf"),
         ("scomo.toml", "usr/lib/scomo/scomo.toml"),

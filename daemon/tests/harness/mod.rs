@@ -101,12 +101,17 @@ impl Device {
 
     /// Starts the daemon and waits until it says that it is ready.
     pub fn start(&mut self) {
+        self.start_by(self.command());
+    }
+
+    /// As [`Self::start`], by this command.
+    pub fn start_by(&mut self, mut command: Command) {
         let socket = self.path().join("notify");
         let _ = fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).unwrap();
         notify.set_read_timeout(Some(PATIENCE)).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.path().join("log")).unwrap();
-        let daemon = self.command().env("NOTIFY_SOCKET", &socket).stderr(log).spawn().unwrap();
+        let daemon = command.env("NOTIFY_SOCKET", &socket).stderr(log).spawn().unwrap();
         self.daemon = Some(daemon);
         let mut message = [0; 64];
         let length = notify.recv(&mut message).unwrap_or_else(|e| panic!("not ready: {e}\n{}", self.log()));

@@ -172,7 +172,37 @@ fn scope(source: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::{Device, release};
+    use scomo_core::effect::EffectOk;
+    use scomo_core::id::{ComponentId, PackageId};
+    use scomo_core::pending::Task;
     use serde_json::json;
+
+    #[test]
+    fn an_older_version_and_an_os_that_goes_need_more() {
+        let mut device = Device::default();
+        device.installed(release("app", ComponentKind::Container, "1.9"));
+        let id = PackageId::new("p").unwrap();
+        let install = Command::Install { id: id.clone() };
+        let needs =
+            |device: &Device, command: &Command| super::actions(&device.state, &Unsigned::default(), command);
+        assert_eq!(needs(&device, &install), [], "the same version");
+        device.installed(release("app", ComponentKind::Container, "1.10"));
+        assert_eq!(needs(&device, &install), []);
+        let old = release("app", ComponentKind::Container, "1.9");
+        let package = device.state.delivered.get_mut(&id).unwrap();
+        package.content.as_mut().unwrap().releases = vec![old];
+        assert_eq!(needs(&device, &install), [Action::Downgrade]);
+        assert_eq!(needs(&device, &Command::InstallInactive { id }), [Action::Downgrade]);
+        let remove = |id: &str| Command::RemoveComponent { id: ComponentId::new(id).unwrap() };
+        assert_eq!(needs(&device, &remove("app")), []);
+        device.started("b0", ComponentKind::Os, &[]);
+        device.staged(vec![release("os", ComponentKind::Os, "1")]);
+        device.ok(Task::Switch(0), EffectOk::Switched { reboot_needed: false });
+        device.ok(Task::Probe(0), EffectOk::Healthy);
+        device.ok(Task::Confirm(0), EffectOk::Confirmed);
+        assert_eq!(needs(&device, &remove("os")), [Action::RemoveOs]);
+    }
 
     #[test]
     fn versions_are_compared_as_people_read_them() {
