@@ -12,6 +12,7 @@ use scomo_engine::backend::{Backend, BackendError, StepCx};
 use scomo_engine::boot::BootControl;
 use scomo_engine::host::HostCommand;
 
+use crate::adopt::adopt;
 use crate::boot;
 use crate::config::JobConfig;
 use crate::error::OsError;
@@ -181,8 +182,9 @@ impl OstreeBackend {
                 return Err(OsError::NotFound(what).into());
             }
         }
-        let records: Vec<Record> =
-            self.store.all()?.into_iter().filter(|r| r.release.spec.id == *id).collect();
+        // What the device came with is not taken away; it is what remains when all else is.
+        let of_component = |r: &Record| r.release.spec.id == *id && !r.adopted;
+        let records: Vec<Record> = self.store.all()?.into_iter().filter(of_component).collect();
         let commits: BTreeSet<&str> = records.iter().map(|r| r.commit.as_str()).collect();
         let booted = self.booted_commit()?;
         let is_booted = booted.as_deref().is_some_and(|commit| commits.contains(commit));
@@ -313,8 +315,9 @@ impl Backend for OstreeBackend {
     }
 
     fn observe(&mut self) -> Result<Inventory, BackendError> {
+        let foreign = adopt(&self.job, &self.store)?.into_iter().collect();
         let running = self.boot()?.booted()?.into_iter().collect();
-        Ok(Inventory { running, persistent: true, ..Inventory::default() })
+        Ok(Inventory { running, foreign, persistent: true })
     }
 
     fn logs(&mut self, id: &ComponentId, _lines: usize) -> Result<String, BackendError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use scomo_core::failure::{Failure, FailureKind};
+use scomo_core::id::ComponentId;
 use serde::{Deserialize, Serialize};
 
 /// Section `os` of the configuration.
@@ -23,12 +24,17 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Config {
     /// The sysroot: `/` on a device, any folder with `ostree/repo` in it otherwise.
     pub sysroot: PathBuf,
-    /// The stateroot (OS name) to deploy in. None: that of the deployment that is booted or would be, else the only
+    /// The stateroot (OS name) to deploy in. Without it: that of the deployment that is booted or would be, else the only
     /// one there is.
     pub stateroot: Option<String>,
+    /// The component that the OS which the device was made with belongs to; default `os`. An update of a component of
+    /// this name replaces it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub component: Option<ComponentId>,
     /// Kernel arguments of the very first deployment; later ones take over those of the deployment before.
     pub kernel_args: Vec<String>,
     /// How booting is controlled.
@@ -43,6 +49,7 @@ impl Default for Config {
         Self {
             sysroot: PathBuf::from("/"),
             stateroot: None,
+            component: None,
             kernel_args: Vec::new(),
             boot: BootMode::Auto,
             remotes: BTreeMap::new(),
@@ -53,6 +60,7 @@ impl Default for Config {
 /// How booting is controlled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum BootMode {
     /// The best there is for this device; today always [`BootMode::None`].
     #[default]
@@ -89,6 +97,7 @@ impl BootMode {
 /// can give: nothing is taken from it by itself. Commits that a signed package names need no signature of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemoteConfig {
     /// A commit needs a good GPG signature by a key of `gpg_keyring`.
     pub gpg_verify: bool,

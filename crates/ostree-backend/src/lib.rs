@@ -6,6 +6,7 @@
 //!
 //! Not here: boot loaders. [`boot`] has the one that cannot count and the simulated one; others come later.
 
+mod adopt;
 mod backend;
 pub mod boot;
 mod config;

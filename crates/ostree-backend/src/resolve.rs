@@ -51,7 +51,7 @@ pub(crate) fn resolve(config: &Config, text: &str, dir: &Path, cx: &StepCx) -> R
     Ok(content)
 }
 
-fn describe(
+pub(crate) fn describe(
     repo: &ostree::Repo,
     source: &Source,
     text: &str,

@@ -10,7 +10,7 @@ const SOURCE_BYTES_MAX: usize = 4096;
 /// Longest branch name: it becomes a file name.
 const REF_BYTES_MAX: usize = 200;
 /// The component of an OSTree source that names none.
-const DEFAULT_ID: &str = "os";
+pub(crate) const DEFAULT_ID: &str = "os";
 
 /// A parsed source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,11 @@ fn shorten(text: &str) -> String {
 fn check_commit(text: &str) -> Result<(), OsError> {
     let good = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if good { Ok(()) } else { Err(OsError::Commit(shorten(text))) }
+}
+
+/// Whether a branch is one that OSTree can have.
+pub(crate) fn is_ref(text: &str) -> bool {
+    check_ref(text).is_ok()
 }
 
 /// Branches as OSTree has them: parts of letters, digits, `-`, `_` and `.`, joined by `/`.

@@ -30,13 +30,16 @@ pub struct Record {
     /// Rises with every switch to a release; zero: it was never switched to. When several releases are one and the
     /// same commit, the one that was switched to last is the one that runs.
     pub chosen: u64,
+    /// It was on the device before this crate; see [`crate::adopt`].
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 impl Record {
     /// Of a release that was never switched to.
     #[must_use]
     pub fn new(release: &Release, commit: &str) -> Self {
-        Self { version: 1, release: release.clone(), commit: commit.to_owned(), chosen: 0 }
+        Self { version: 1, release: release.clone(), commit: commit.to_owned(), chosen: 0, adopted: false }
     }
 }
 

@@ -335,7 +335,9 @@ fn a_booted_device_updates_itself_over_read_only_mounts() {
     // Left for what the device came with.
     assert!(switch(v1, Target::Absent));
     reboot();
-    assert_eq!(ok(backend().observe()).running, []);
+    let found = ok(backend().observe());
+    assert_eq!(found.foreign.iter().map(|r| r.spec.version.as_str()).collect::<Vec<_>>(), ["0"]);
+    assert_eq!(found.running, [found.foreign[0].id.clone()]);
     assert!(!switch(v1, Target::Absent));
     ok(backend().collect(&[], &cx));
     assert_eq!(device.deployed(), std::slice::from_ref(&device.base));
