@@ -14,6 +14,10 @@ const WRITERS: &[(&[&str], &str)] = &[
         &["--package", "scomo-dbus", "--test", "codegen"],
         "docs/generated/dbus.md, dbus/src, daemon/src/bus/interfaces.rs",
     ),
+    (
+        &["--package", "scomod", "--bins", "config::reference::the_reference_is_up_to_date"],
+        "docs/generated/configuration.md",
+    ),
     (&["--package", "scomoctl", "--bins", "the_reference_is_up_to_date"], "docs/exit-codes.md"),
 ];
 

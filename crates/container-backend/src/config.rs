@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Config {
     /// The OCI runtime, `crun` or `runc`: a path, or a name that is looked for in `PATH`.
     pub runtime: PathBuf,
@@ -29,7 +30,7 @@ pub struct Config {
     pub supervisor: Supervisor,
     /// Deletes the volumes of a component when it is removed. Otherwise they stay, for when it comes back.
     pub remove_volumes: bool,
-    /// The executable `scomo-worker-container`; None: the one that runs.
+    /// The executable `scomo-worker-container`. Without it: the one that runs.
     pub worker: Option<PathBuf>,
 }
 
@@ -52,6 +53,7 @@ impl Default for Config {
 /// Who keeps containers running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Supervisor {
     /// systemd where it runs, otherwise our own.
     #[default]

@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The sysroot: `/` on a device, any folder with `ostree/repo` in it otherwise.
     pub sysroot: PathBuf,
-    /// The stateroot (OS name) to deploy in. Without it: that of the deployment that is booted or would be, else the only
-    /// one there is.
+    /// The stateroot (OS name) to deploy in. Without it: that of the deployment that is booted or would be, else the
+    /// only one there is.
     pub stateroot: Option<String>,
     /// The component that the OS which the device was made with belongs to; default `os`. An update of a component of
     /// this name replaces it.

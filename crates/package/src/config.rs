@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Config {
     /// Trusted public keys by identity. The identity is what is shown and recorded as the signer.
     pub keys: BTreeMap<String, KeyConfig>,
@@ -57,6 +58,7 @@ impl Default for Config {
 /// Where a trusted public key is: exactly one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyConfig {
     /// A PEM file (`BEGIN PUBLIC KEY`): ECDSA P-256 or ed25519.
     pub file: Option<PathBuf>,
@@ -67,6 +69,7 @@ pub struct KeyConfig {
 /// What is asked of the sources that start with `source`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Policy {
     /// Prefix of the source without tag, ref or query. It ends at a border: `docker://a.org/x` matches
     /// `docker://a.org/x:1` and `docker://a.org/x/y`, but not `docker://a.org/xyz`. Empty: every source.
@@ -75,13 +78,14 @@ pub struct Policy {
     pub signature: SignaturePolicy,
     /// Identities of the keys that count here; empty: every configured key.
     pub keys: Vec<String>,
-    /// What a signature must say in `docker-reference`. None: it is not looked at, so that mirrors work.
+    /// What a signature must say in `docker-reference`. Without it that is not looked at, so that mirrors work.
     pub reference: Option<String>,
 }
 
 /// Whether a source's packages must be signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SignaturePolicy {
     /// One good signature by one trusted key.
     #[default]
@@ -93,6 +97,7 @@ pub enum SignaturePolicy {
 /// Settings of one registry.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegistryConfig {
     /// Talk plain HTTP. Only for loopback and closed networks: names, tokens and passwords go unprotected.
     pub plain_http: bool,
@@ -121,6 +126,7 @@ impl std::fmt::Debug for RegistryConfig {
 /// Time-outs of network access, in seconds. The engine tries again; these only end what hangs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Timeouts {
     /// Until a connection with TLS stands.
     pub connect_s: u64,
