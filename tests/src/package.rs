@@ -25,6 +25,12 @@ impl Recipe {
         self.component(json!({"id": id, "image": image}), more)
     }
 
+    /// Adds a set of files that are in `image`. `more` adds members such as `health`, or replaces any, such as `files`.
+    #[must_use]
+    pub fn files(self, id: &str, image: &str, more: &Value) -> Self {
+        self.component(json!({"id": id, "image": image, "files": {}}), more)
+    }
+
     /// Adds an OS.
     #[must_use]
     pub fn os(self, id: &str, url: &str, commit: &str) -> Self {
