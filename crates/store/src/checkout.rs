@@ -14,12 +14,11 @@ use rustix::io::Errno;
 
 use super::TreeId;
 use super::error::{StoreError, printable};
-use super::manifest::{Kind, Reader, Record};
 use super::object::{EPOCH, Meta, ObjectId, open_folder};
 use super::session::{Layout, sync_folder};
-use super::tree::Leaf;
+use super::tree::{Body, Leaf, Node};
 
-/// Makes `dest` from the manifest of `image`.
+/// Makes `dest` from the layers of `image`.
 pub(super) fn checkout(layout: &Layout, image: &TreeId, dest: &Path) -> Result<(), StoreError> {
     let invalid = || StoreError::io::<Errno>("check out to", dest)(Errno::INVAL);
     let parent = dest.parent().filter(|_| dest.file_name().is_some()).ok_or_else(invalid)?;
@@ -31,11 +30,10 @@ pub(super) fn checkout(layout: &Layout, image: &TreeId, dest: &Path) -> Result<(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io("examine", dest)(error)),
     }
-    let reader = Reader::open(layout.trees().join(image.as_str()))?;
-    let reader = reader.ok_or_else(|| StoreError::NotImported(image.clone()))?;
+    let tree = layout.tree(image)?.ok_or_else(|| StoreError::NotImported(image.clone()))?;
     let temporary = temporary(dest);
     remove(&temporary)?;
-    let result = build(layout, image, reader, &temporary).and_then(|folder| {
+    let result = build(layout, image, &tree, &temporary).and_then(|folder| {
         // One sync for all links: without it a power cut could leave the name with half of them.
         rustix::fs::syncfs(&folder).map_err(StoreError::io("sync", &temporary))?;
         std::fs::rename(&temporary, dest).map_err(StoreError::io("rename", &temporary))?;
@@ -65,60 +63,44 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// A directory that is being filled. Its metadata is set when it is complete, so that none of it, such as a
-/// set-group-id bit, acts on what is made in it.
-struct Open {
-    folder: OwnedFd,
-    meta: Meta,
+fn build(layout: &Layout, image: &TreeId, tree: &Node, place: &Path) -> Result<OwnedFd, StoreError> {
+    let build = Build { objects: open_folder(&layout.objects())?, image, place };
+    rustix::fs::mkdir(place, Mode::RWXU).map_err(StoreError::io("create", place))?;
+    let folder = open_folder(place)?;
+    build.fill(&folder, tree)?;
+    Ok(folder)
 }
 
-fn build(layout: &Layout, image: &TreeId, mut reader: Reader, place: &Path) -> Result<OwnedFd, StoreError> {
-    let objects = open_folder(&layout.objects())?;
-    let mut open: Vec<Open> = Vec::new();
-    while let Some(record) = reader.next()? {
-        while open.len() > usize::from(record.depth) {
-            close(&mut open, place)?;
-        }
-        match (&record.kind, open.last()) {
-            (Kind::Directory { .. }, None) => {
-                rustix::fs::mkdir(place, Mode::RWXU).map_err(StoreError::io("create", place))?;
-                open.push(Open { folder: open_folder(place)?, meta: record.meta });
-            }
-            (Kind::Directory { .. }, Some(parent)) => {
-                let folder = make_directory(&parent.folder, &record.name)
-                    .map_err(StoreError::io("create a directory in", place))?;
-                open.push(Open { folder, meta: record.meta });
-            }
-            (Kind::Leaf(leaf), Some(parent)) => {
-                let made = make_leaf(&objects, &parent.folder, &record, leaf);
-                made.map_err(|error| explain(error, image, &record, place))?;
-            }
-            // The reader gives the root first, and the root is a directory.
-            (Kind::Leaf(_), None) => {}
-        }
-    }
-    while open.len() > 1 {
-        close(&mut open, place)?;
-    }
-    let missing = || StoreError::Manifest { path: place.to_path_buf(), problem: "it holds no tree" };
-    let root = open.pop().ok_or_else(missing)?;
-    root.meta.apply(&root.folder).map_err(StoreError::io("set the metadata of", place))?;
-    Ok(root.folder)
+struct Build<'a> {
+    objects: OwnedFd,
+    image: &'a TreeId,
+    place: &'a Path,
 }
 
-fn explain(error: Errno, image: &TreeId, record: &Record, place: &Path) -> StoreError {
-    if error == Errno::NOENT {
-        return StoreError::MissingObject { image: image.clone(), entry: printable(&record.name) };
-    }
-    StoreError::io("create a file in", place)(error)
-}
-
-fn close(open: &mut Vec<Open>, place: &Path) -> Result<(), StoreError> {
-    match open.pop() {
-        Some(done) => {
-            done.meta.apply(&done.folder).map_err(StoreError::io("set the metadata of a directory in", place))
+impl Build<'_> {
+    /// Makes what is in a directory. Its metadata is set when it is complete, so that none of it, such as a
+    /// set-group-id bit, acts on what is made in it.
+    fn fill(&self, folder: &OwnedFd, node: &Node) -> Result<(), StoreError> {
+        let Body::Directory(directory) = &node.body else { return Ok(()) };
+        for (name, child) in &directory.children {
+            match &child.body {
+                Body::Directory(_) => {
+                    let below = make_directory(folder, name)
+                        .map_err(StoreError::io("create a directory in", self.place))?;
+                    self.fill(&below, child)?;
+                }
+                Body::Leaf(leaf) => make_leaf(&self.objects, folder, name, &child.meta, leaf)
+                    .map_err(|error| self.explain(error, name))?,
+            }
         }
-        None => Ok(()),
+        node.meta.apply(folder).map_err(StoreError::io("set the metadata of a directory in", self.place))
+    }
+
+    fn explain(&self, error: Errno, name: &[u8]) -> StoreError {
+        if error == Errno::NOENT {
+            return StoreError::MissingObject { image: self.image.clone(), entry: printable(name) };
+        }
+        StoreError::io("create a file in", self.place)(error)
     }
 }
 
@@ -128,24 +110,29 @@ fn make_directory(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-fn make_leaf(objects: &OwnedFd, parent: &OwnedFd, record: &Record, leaf: &Leaf) -> Result<(), Errno> {
-    let name: &[u8] = &record.name;
+fn make_leaf(
+    objects: &OwnedFd,
+    parent: &OwnedFd,
+    name: &[u8],
+    meta: &Meta,
+    leaf: &Leaf,
+) -> Result<(), Errno> {
     match leaf {
         Leaf::File { object, .. } => {
             match rustix::fs::linkat(objects, object.path(), parent, name, AtFlags::empty()) {
                 // One file can have 65,000 names on ext4, and every empty file with the same mode is the same object.
-                Err(Errno::MLINK) => copy(objects, object, parent, name, &record.meta),
+                Err(Errno::MLINK) => copy(objects, object, parent, name, meta),
                 result => result,
             }
         }
         Leaf::Symlink(target) => {
             rustix::fs::symlinkat(target.as_ref(), parent, name)?;
-            own(parent, name, &record.meta)
+            own(parent, name, meta)
         }
         Leaf::Fifo => {
             rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-            own(parent, name, &record.meta)?;
-            rustix::fs::chmodat(parent, name, Mode::from_raw_mode(record.meta.mode.into()), AtFlags::empty())
+            own(parent, name, meta)?;
+            rustix::fs::chmodat(parent, name, Mode::from_raw_mode(meta.mode.into()), AtFlags::empty())
         }
         Leaf::Device { .. } | Leaf::Link(_) | Leaf::Whiteout => Ok(()),
     }

@@ -8,6 +8,7 @@ use scomo_package::Layer;
 
 use super::TreeId;
 use super::error::{BoxError, StoreError};
+use super::image::undamaged;
 use super::layer::{Budget, Tally, unpack};
 use super::manifest::{Header, Reader};
 use super::session::Session;
@@ -114,7 +115,7 @@ impl Work<'_, '_> {
         }
         let size = distinct_size(&root);
         let path = self.session.layout.trees().join(image.as_str());
-        self.session.prepare(path, &Header { layers: diff_ids, size }, &root)?;
+        self.session.prepare(path, &Header { layers: diff_ids, size }, None)?;
         self.session.commit()?;
         self.session.unmark()?;
         Ok(Imported { size, bytes_new: self.tally.new, bytes_reused: self.tally.reused })
@@ -122,18 +123,10 @@ impl Work<'_, '_> {
 
     /// The tree of a layer that was unpacked before.
     fn known(&mut self, diff_id: &[u8; 32], layer: &Layer) -> Result<Option<Node>, StoreError> {
-        let reader = match Reader::open(self.session.layout.layer(diff_id))
-            .and_then(|r| r.map(Reader::load).transpose())
-        {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) => return Ok(None),
-            Err(error @ StoreError::Manifest { .. }) => {
-                tracing::warn!(%error, "reading the layer again");
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        let (header, tree) = reader;
+        let reader = Reader::open(self.session.layout.layer(diff_id));
+        let loaded = reader.and_then(|reader| reader.map(Reader::load).transpose());
+        // One that is damaged is read again.
+        let Some((header, tree)) = undamaged(loaded)?.flatten() else { return Ok(None) };
         self.budget.take_tree(&tree).map_err(|refusal| Stop::Refused(refusal).named(&layer.digest, b""))?;
         self.tally.reused += header.size;
         Ok(Some(tree))
@@ -157,7 +150,7 @@ impl Work<'_, '_> {
         input.finish().map_err(|stop| stop.named(&layer.digest, b""))?;
         self.budget.archive = archive_budget;
         let header = Header { layers: vec![*diff_id], size: distinct_size(&tree) };
-        self.session.prepare(self.session.layout.layer(diff_id), &header, &tree)?;
+        self.session.prepare(self.session.layout.layer(diff_id), &header, Some(&tree))?;
         Ok(tree)
     }
 

@@ -5,7 +5,8 @@
 //!
 //! Below its root a store has
 //! - `objects/xx/…`: regular files, named by the digest of content and metadata (`object`);
-//! - `layers/DIFF-ID` and `trees/IMAGE`: manifests (`manifest`) that say which files a layer or an image has;
+//! - `layers/DIFF-ID` and `trees/IMAGE`: manifests (`manifest`) that say which files a layer has, and which layers an
+//!   image (`image`);
 //! - `tmp/`, `lock`, `unfinished`: what a writer needs (`session`, which also says what survives a power cut and why).
 //!
 //! An [`Store::import`] streams layers from compressed bytes to objects (`stream`, `archive`, `layer`); no layer
@@ -23,6 +24,7 @@ mod checkout;
 mod error;
 mod fetch;
 pub mod files;
+mod image;
 mod import;
 mod layer;
 pub mod limits;
@@ -53,7 +55,6 @@ pub use object::{Damage, ObjectId};
 pub use session::{Collected, Rights};
 pub use verify::Report;
 
-use manifest::Reader;
 use session::{Layout, Session, sync_folder};
 
 /// Name of an image in the store: 64 lower-case hexadecimal digits, so that it is safe as a file name.
@@ -159,20 +160,12 @@ impl Store {
 
     /// Bytes of all files of an image, each content once; `None` when it is not there.
     pub fn size(&self, image: &TreeId) -> Result<Option<u64>, StoreError> {
-        let reader = Reader::open(self.layout.trees().join(image.as_str()));
-        match reader.and_then(|reader| reader.map(|reader| reader.for_each(|_| Ok(()))).transpose()) {
-            Ok(None) => Ok(None),
-            Ok(Some(header)) => {
-                // Whoever renamed the manifest may have been killed before this.
-                sync_folder(&self.layout.trees())?;
-                Ok(Some(header.size))
-            }
-            Err(error @ StoreError::Manifest { .. }) => {
-                tracing::warn!(%error, "the image must be fetched again");
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        let size = image::undamaged(self.layout.size(image))?.flatten();
+        if size.is_some() {
+            // Whoever renamed the manifest may have been killed before this.
+            sync_folder(&self.layout.trees())?;
         }
+        Ok(size)
     }
 
     /// Makes the directory `dest`, a tree of hard links to the files of an image. `Ok` means durable.

@@ -1,10 +1,12 @@
-//! Manifests: trees on disk. One for each known layer, one for each image.
+//! Manifests: one for each known layer with its tree, one for each image with the list of its layers.
 //!
-//! Format 1: eight bytes (`scomotr` and the format number), then records, then a record of length 0 and the SHA-256 of
+//! Eight bytes (`scomotr` and the format number), then records, then a record of length 0 and the SHA-256 of
 //! everything before it. A record is its length as `u32` in little endian and that many bytes of postcard. The first
-//! record is the [`Header`], every other one a [`Record`]: the root, then everything below it, depth first, names
+//! record is the [`Header`]. A layer has [`Record`]s after it: the root, then everything below it, depth first, names
 //! sorted. Reading holds one record; the digest is compared at the end, so a reader acts on nothing before that
 //! except in a place that nobody sees.
+//!
+//! In format 1 an image had the records of its merged tree too. They are read and not used.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -21,7 +23,7 @@ use super::tree::{Body, Directory, Leaf, Node};
 /// Start of every manifest, before the format number.
 const MAGIC: &[u8; 7] = b"scomotr";
 /// The format that is written.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What stands before the tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,20 +52,21 @@ pub(super) enum Kind {
     Leaf(Leaf),
 }
 
-/// Writes a manifest to `file`, which is new. Does not sync.
-pub(super) fn write(file: File, path: &Path, header: &Header, root: &Node) -> Result<(), StoreError> {
+/// Writes a manifest to `file`, which is new; that of an image has no tree. Does not sync.
+pub(super) fn write(file: File, path: &Path, header: &Header, tree: Option<&Node>) -> Result<(), StoreError> {
     let mut writer = Writer { out: BufWriter::new(file), hash: Sha256::new(), record: Vec::new() };
     let mut work = || {
         writer.put(&[MAGIC.as_slice(), &[FORMAT]].concat())?;
         writer.record(header)?;
-        root.visit(&mut |depth, name, node| {
+        let mut put_node = |depth, name: &[u8], node: &Node| {
             let kind = match &node.body {
                 Body::Directory(d) => Kind::Directory { explicit: d.explicit, opaque: d.opaque },
                 Body::Leaf(leaf) => Kind::Leaf(leaf.clone()),
             };
             let depth = u16::try_from(depth).map_err(io::Error::other)?;
             writer.record(&Record { depth, name: name.into(), meta: node.meta.clone(), kind })
-        })?;
+        };
+        tree.map(|root| root.visit(&mut put_node)).transpose()?;
         writer.put(&0_u32.to_le_bytes())?;
         let digest = writer.hash.finalize_reset();
         writer.out.write_all(&digest)?;
@@ -133,7 +136,7 @@ impl Reader {
         };
         reader.fill(MAGIC.len() + 1)?;
         match reader.buffer.split_last() {
-            Some((&FORMAT, magic)) if magic == MAGIC => {}
+            Some((&(1..=FORMAT), magic)) if magic == MAGIC => {}
             Some((&found, magic)) if magic == MAGIC => {
                 return Err(StoreError::TooNew { path: reader.path, found, known: FORMAT });
             }

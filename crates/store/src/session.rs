@@ -6,7 +6,8 @@
 //! 2. Write the mark `unfinished`, fsync it and its folder.
 //! 3. Write objects, unsynced, under their final names, and new manifests to temporary names.
 //! 4. One `syncfs` makes all of it durable.
-//! 5. Rename the manifests to their names, fsync their folders. From here on the image exists.
+//! 5. Rename the manifests of layers to their names, fsync their folder; then the same with that of the image. From
+//!    here on it exists.
 //! 6. Delete the mark.
 //!
 //! # What may be trusted
@@ -20,10 +21,11 @@
 //! This costs two small fsyncs for an import and a walk over the store after a crash. The alternatives cost more on
 //! every import: a second name for every object and a second sync, or hashing whatever is reused.
 //!
-//! Deletion runs the other way: manifests go first and their folders are synced before the first object goes, so no
-//! power cut brings back a manifest without its objects.
+//! Deletion runs the other way: images go first, then layers, and their folders are synced before the first object
+//! goes, so no power cut brings back a manifest without what it names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -161,10 +163,10 @@ impl Session {
     }
 
     /// Writes a manifest that appears as `path` with the next commit.
-    pub fn prepare(&mut self, path: PathBuf, header: &Header, root: &Node) -> Result<(), StoreError> {
+    pub fn prepare(&mut self, path: PathBuf, header: &Header, tree: Option<&Node>) -> Result<(), StoreError> {
         let temporary = self.layout.temporaries().join(format!("manifest-{}", self.pending.len()));
         let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
-        manifest::write(file, &temporary, header, root)?;
+        manifest::write(file, &temporary, header, tree)?;
         self.pending.push((temporary, path));
         Ok(())
     }
@@ -174,26 +176,10 @@ impl Session {
         if !self.objects.large.is_empty() {
             return Ok(());
         }
-        for name in names(&self.layout.trees())? {
+        for name in names(&self.layout.layers())? {
             let large = &mut self.objects.large;
-            let reader = Reader::open(self.layout.trees().join(std::ffi::OsStr::from_bytes(&name)));
-            let read = reader.and_then(|reader| {
-                reader
-                    .map(|reader| {
-                        reader.for_each(|record| {
-                            if let Kind::Leaf(Leaf::File { object, size }) = record.kind
-                                && size > SMALL_FILE_BYTES_MAX
-                            {
-                                let known = large.entry(size).or_default();
-                                if !known.contains(&object) {
-                                    known.push(object);
-                                }
-                            }
-                            Ok(())
-                        })
-                    })
-                    .transpose()
-            });
+            let reader = Reader::open(self.layout.layers().join(OsStr::from_bytes(&name)));
+            let read = reader.and_then(|reader| reader.map(|reader| note_large(reader, large)).transpose());
             // What is learned only saves work, so a damaged manifest does no harm here.
             if let Err(error) = read {
                 tracing::warn!(%error, "a manifest cannot be read");
@@ -205,11 +191,14 @@ impl Session {
     /// Makes all that was written durable, then lets the prepared manifests appear.
     pub fn commit(&mut self) -> Result<(), StoreError> {
         self.sync()?;
-        for (from, to) in self.pending.drain(..) {
-            std::fs::rename(&from, &to).map_err(StoreError::io("rename", &from))?;
+        for folder in [self.layout.layers(), self.layout.trees()] {
+            for (from, to) in self.pending.iter().filter(|(_, to)| to.starts_with(&folder)) {
+                std::fs::rename(from, to).map_err(StoreError::io("rename", from))?;
+            }
+            sync_folder(&folder)?;
         }
-        sync_folder(&self.layout.layers())?;
-        sync_folder(&self.layout.trees())
+        self.pending.clear();
+        Ok(())
     }
 
     /// Makes all that was written durable.
@@ -240,46 +229,44 @@ impl Session {
     pub fn clear_temporaries(&self) -> Result<(), StoreError> {
         let folder = self.layout.temporaries();
         for name in names(&folder)? {
-            let path = folder.join(std::ffi::OsStr::from_bytes(&name));
+            let path = folder.join(OsStr::from_bytes(&name));
             std::fs::remove_file(&path).map_err(StoreError::io("delete", &path))?;
         }
         Ok(())
     }
 
-    /// The objects that any manifest names. Damaged manifests are deleted: what they described is fetched again.
+    /// The objects that any layer names. Damaged manifests are deleted: what they described is fetched again.
     pub fn mark_all(&self) -> Result<Marked, StoreError> {
         let mut marked = Marked::default();
-        let mut dropped = false;
-        for folder in [self.layout.layers(), self.layout.trees()] {
-            for name in names(&folder)? {
-                let path = folder.join(std::ffi::OsStr::from_bytes(&name));
-                match marked.add(&path) {
-                    Err(error @ StoreError::Manifest { .. }) => {
-                        tracing::warn!(%error, "deleting a damaged manifest");
-                        std::fs::remove_file(&path).map_err(StoreError::io("delete", &path))?;
-                        dropped = true;
-                    }
-                    result => drop(result?),
-                }
-            }
-            if dropped {
-                sync_folder(&folder)?;
-            }
+        let damaged = self.layout.damaged(|layer| marked.add(layer).map(|()| true))?;
+        if !damaged.is_empty() {
+            self.forget(&damaged)?;
         }
         Ok(marked)
+    }
+
+    /// Deletes manifests, those of images first: an image is never without its layers.
+    pub fn forget(&self, manifests: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+        for folder in [self.layout.trees(), self.layout.layers()] {
+            for path in manifests.iter().filter(|path| path.starts_with(&folder)) {
+                std::fs::remove_file(path).map_err(StoreError::io("delete", path))?;
+            }
+            sync_folder(&folder)?;
+        }
+        Ok(())
     }
 
     /// Deletes every object that is not marked.
     pub fn sweep(&self, marked: &Marked) -> Result<Collected, StoreError> {
         let mut collected = Collected::default();
         for folder in names(self.objects.path())? {
-            let path = self.objects.path().join(std::ffi::OsStr::from_bytes(&folder));
+            let path = self.objects.path().join(OsStr::from_bytes(&folder));
             for file in names(&path)? {
                 let id = ObjectId::from_parts(&folder, &file);
                 if id.is_some_and(|id| marked.contains(&id)) {
                     continue;
                 }
-                let file = path.join(std::ffi::OsStr::from_bytes(&file));
+                let file = path.join(OsStr::from_bytes(&file));
                 collected.objects += 1;
                 collected.bytes += freed(&file);
                 std::fs::remove_file(&file).map_err(StoreError::io("delete", &file))?;
@@ -295,23 +282,20 @@ impl Session {
         let mut layers = BTreeSet::new();
         for name in keep {
             // Nothing is deleted when an image that is needed cannot be read: repair decides what to do about it.
-            if let Some(header) = marked.add(&self.layout.trees().join(std::ffi::OsStr::from_bytes(name)))? {
-                layers.extend(header.layers.iter().map(|id| hex(id).into_bytes()));
-            }
+            let header = self.layout.image(name)?;
+            layers.extend(header.into_iter().flat_map(|header| header.layers));
         }
-        for name in &layers {
-            marked.add(&self.layout.layers().join(std::ffi::OsStr::from_bytes(name)))?;
+        for diff_id in &layers {
+            marked.add(self.layout.open_layer(diff_id)?)?;
         }
-        let mut manifests = 0;
+        let layers = layers.iter().map(|diff_id| hex(diff_id).into_bytes()).collect();
+        let mut doomed = BTreeSet::new();
         for (folder, keep) in [(self.layout.trees(), keep), (self.layout.layers(), &layers)] {
-            for name in names(&folder)?.into_iter().filter(|name| !keep.contains(name)) {
-                let path = folder.join(std::ffi::OsStr::from_bytes(&name));
-                std::fs::remove_file(&path).map_err(StoreError::io("delete", &path))?;
-                manifests += 1;
-            }
-            sync_folder(&folder)?;
+            let unneeded = names(&folder)?.into_iter().filter(|name| !keep.contains(name));
+            doomed.extend(unneeded.map(|name| folder.join(OsStr::from_bytes(&name))));
         }
-        let collected = Collected { manifests, ..self.sweep(&marked)? };
+        self.forget(&doomed)?;
+        let collected = Collected { manifests: doomed.len() as u64, ..self.sweep(&marked)? };
         if self.is_marked()? {
             // Objects that may be torn must be gone for good before the mark is.
             self.sync()?;
@@ -333,10 +317,9 @@ fn freed(path: &Path) -> u64 {
 pub(super) struct Marked(Vec<u128>);
 
 impl Marked {
-    /// Adds what a manifest names; `None` when there is no such manifest.
-    pub fn add(&mut self, path: &Path) -> Result<Option<Header>, StoreError> {
-        let Some(reader) = Reader::open(path.to_path_buf())? else { return Ok(None) };
-        let header = reader.for_each(|record| {
+    /// Adds what a layer names.
+    pub fn add(&mut self, layer: Reader) -> Result<(), StoreError> {
+        layer.for_each(|record| {
             if let Kind::Leaf(Leaf::File { object, .. }) = record.kind {
                 self.0.push(half(&object));
             }
@@ -344,7 +327,7 @@ impl Marked {
         })?;
         self.0.sort_unstable();
         self.0.dedup();
-        Ok(Some(header))
+        Ok(())
     }
 
     pub fn contains(&self, id: &ObjectId) -> bool {
@@ -354,6 +337,21 @@ impl Marked {
 
 fn half(id: &ObjectId) -> u128 {
     id.0.iter().take(16).fold(0, |n, byte| n << 8 | u128::from(*byte))
+}
+
+/// Adds the large objects of a layer.
+fn note_large(layer: Reader, large: &mut BTreeMap<u64, Vec<ObjectId>>) -> Result<Header, StoreError> {
+    layer.for_each(|record| {
+        if let Kind::Leaf(Leaf::File { object, size }) = record.kind
+            && size > SMALL_FILE_BYTES_MAX
+        {
+            let known = large.entry(size).or_default();
+            if !known.contains(&object) {
+                known.push(object);
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Makes renames and deletions in a folder durable.

@@ -9,7 +9,7 @@ use super::TreeId;
 use super::error::StoreError;
 use super::manifest::{Kind, Reader};
 use super::object::{Damage, ObjectId};
-use super::session::{Session, names, sync_folder};
+use super::session::{Session, names};
 use super::tree::Leaf;
 
 /// What [`super::Store::verify`] found.
@@ -48,32 +48,17 @@ pub(super) fn verify(session: &Session, cancelled: &dyn Fn() -> bool) -> Result<
             }
         }
     }
-    for folder in [session.layout.layers(), session.layout.trees()] {
-        for name in names(&folder)? {
-            let path = folder.join(OsStr::from_bytes(&name));
-            if is_whole(session, &path, &mut report)? {
-                continue;
-            }
-            if folder == session.layout.trees() {
-                let id = String::from_utf8(name).ok().and_then(|name| TreeId::new(name).ok());
-                report.images.extend(id);
-            }
-            report.manifests.insert(path);
-        }
-    }
+    let damaged = session.layout.damaged(|layer| is_whole(session, layer, &mut report))?;
+    let images = damaged.iter().filter(|path| path.starts_with(session.layout.trees()));
+    report.images = images.filter_map(|path| TreeId::new(path.file_name()?.to_str()?).ok()).collect();
+    report.manifests = damaged;
     Ok(report)
 }
 
-/// Whether a manifest and all objects that it names are good.
-fn is_whole(session: &Session, path: &std::path::Path, report: &mut Report) -> Result<bool, StoreError> {
-    let reader = match Reader::open(path.to_path_buf()) {
-        Ok(Some(reader)) => reader,
-        Ok(None) => return Ok(true),
-        Err(StoreError::Manifest { .. }) => return Ok(false),
-        Err(error) => return Err(error),
-    };
+/// Whether all objects that a layer names are good.
+fn is_whole(session: &Session, layer: Reader, report: &mut Report) -> Result<bool, StoreError> {
     let mut whole = true;
-    let read = reader.for_each(|record| {
+    layer.for_each(|record| {
         if let Kind::Leaf(Leaf::File { object, .. }) = record.kind {
             if !session.objects.exists(&object)? {
                 report.damaged.insert(object, Damage::Missing);
@@ -81,21 +66,13 @@ fn is_whole(session: &Session, path: &std::path::Path, report: &mut Report) -> R
             whole &= !report.damaged.contains_key(&object);
         }
         Ok(())
-    });
-    match read {
-        Ok(_) => Ok(whole),
-        Err(StoreError::Manifest { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+    })?;
+    Ok(whole)
 }
 
 /// Deletes what a report names, manifests first, so that the next import fetches it again.
 pub(super) fn discard(session: &Session, report: &Report) -> Result<(), StoreError> {
-    for path in &report.manifests {
-        std::fs::remove_file(path).map_err(StoreError::io("delete", path))?;
-    }
-    sync_folder(&session.layout.trees())?;
-    sync_folder(&session.layout.layers())?;
+    session.forget(&report.manifests)?;
     for id in report.damaged.keys() {
         session.objects.remove(id)?;
     }

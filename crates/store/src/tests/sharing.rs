@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 
+use sha2::Digest as _;
+
 use super::kit::{Fixture, Image, Tar, lacks_root, list};
+use crate::names::digits;
 use crate::{Damage, StoreError, TreeId};
 
 fn tar(files: &[(&str, &str)]) -> Vec<u8> {
@@ -78,31 +81,114 @@ fn collect_deletes_nothing_when_a_kept_manifest_is_damaged() {
         return;
     }
     let fixture = Fixture::new();
-    let image = Image::of([tar(&[("a", "1")])]);
+    let image = Image::of([tar(&[("a", "1")]), tar(&[("b", "2")])]);
     fixture.import(&image).unwrap();
-    let manifest = fixture.path("store/trees").join(image.id().as_str());
-    let good = std::fs::read(&manifest).unwrap();
-    for position in 0..good.len() {
-        let mut bad = good.clone();
-        bad[position] ^= 1;
-        std::fs::write(&manifest, &bad).unwrap();
-        let error = fixture.store.collect(&BTreeSet::from([image.id()])).unwrap_err();
-        let is_format = position == 7;
-        assert_eq!(matches!(error, StoreError::TooNew { .. }), is_format, "byte {position}: {error:?}");
-        assert_eq!(matches!(error, StoreError::Manifest { .. }), !is_format, "byte {position}: {error:?}");
-        assert_eq!(fixture.objects().len(), 1);
-        let dest = fixture.path("dest");
-        assert!(fixture.store.checkout(&image.id(), &dest).is_err(), "byte {position}");
-        assert!(!dest.exists(), "byte {position}");
+    let layer = digits(image.layers[0].diff_id.as_str());
+    let id = image.id();
+    for manifest in [fixture.path("store/trees").join(id.as_str()), fixture.path("store/layers").join(layer)]
+    {
+        let good = std::fs::read(&manifest).unwrap();
+        for position in 0..good.len() {
+            let mut bad = good.clone();
+            bad[position] ^= 1;
+            std::fs::write(&manifest, &bad).unwrap();
+            let error = fixture.store.collect(&BTreeSet::from([image.id()])).unwrap_err();
+            let is_format = position == 7;
+            assert_eq!(matches!(error, StoreError::TooNew { .. }), is_format, "byte {position}: {error:?}");
+            assert_eq!(
+                matches!(error, StoreError::Manifest { .. }),
+                !is_format,
+                "byte {position}: {error:?}"
+            );
+            assert_eq!(fixture.objects().len(), 2);
+            let dest = fixture.path("dest");
+            assert!(fixture.store.checkout(&image.id(), &dest).is_err(), "byte {position}");
+            assert!(!dest.exists(), "byte {position}");
+        }
+        for length in 0..good.len() {
+            std::fs::write(&manifest, &good[..length]).unwrap();
+            assert!(!fixture.store.has(&image.id()).unwrap(), "cut to {length}");
+        }
+        std::fs::write(&manifest, [good.as_slice(), b"x"].concat()).unwrap();
+        assert!(!fixture.store.has(&image.id()).unwrap());
+        fixture.import(&image).unwrap();
+        assert_eq!(std::fs::read(&manifest).unwrap(), good, "importing again replaces it");
     }
-    for length in 0..good.len() {
-        std::fs::write(&manifest, &good[..length]).unwrap();
-        assert!(!fixture.store.has(&image.id()).unwrap(), "cut to {length}");
+}
+
+/// A small update must not pay for what did not change.
+#[test]
+fn the_manifest_of_an_image_does_not_grow_with_its_files() {
+    if lacks_root("the_manifest_of_an_image_does_not_grow_with_its_files") {
+        return;
     }
-    std::fs::write(&manifest, [good.as_slice(), b"x"].concat()).unwrap();
-    assert!(!fixture.store.has(&image.id()).unwrap());
-    fixture.import(&image).unwrap();
-    assert_eq!(std::fs::read(&manifest).unwrap(), good, "importing again replaces it");
+    let fixture = Fixture::new();
+    let length = |files: u32| {
+        let tar = (0..files).fold(Tar::new(), |tar, n| tar.file(&format!("f{n}"), "x")).end();
+        let image = Image::of([tar]);
+        fixture.import(&image).unwrap();
+        std::fs::metadata(fixture.path("store/trees").join(image.id().as_str())).unwrap().len()
+    };
+    assert_eq!(length(2), length(100));
+}
+
+#[test]
+fn an_image_without_one_of_its_layers_is_not_there() {
+    if lacks_root("an_image_without_one_of_its_layers_is_not_there") {
+        return;
+    }
+    let image = Image::of([tar(&[("a", "1")]), tar(&[("b", "2")])]);
+    for unfinished in [false, true] {
+        let fixture = Fixture::new();
+        let expected = fixture.list(&image);
+        let layer = fixture.path("store/layers").join(digits(image.layers[0].diff_id.as_str()));
+        std::fs::remove_file(layer).unwrap();
+        assert!(!fixture.store.has(&image.id()).unwrap());
+        let keep = BTreeSet::from([image.id()]);
+        assert!(matches!(fixture.store.collect(&keep), Err(StoreError::Manifest { .. })));
+        assert!(matches!(
+            fixture.store.checkout(&image.id(), &fixture.path("d")),
+            Err(StoreError::Manifest { .. })
+        ));
+        let report = fixture.store.verify(&|| false).unwrap();
+        assert_eq!((report.images.len(), report.manifests.len()), (1, 1), "{report:?}");
+        if unfinished {
+            std::fs::write(fixture.path("store/unfinished"), "").unwrap();
+        }
+        fixture.import(&image).unwrap();
+        assert_eq!(*fixture.opened.borrow(), [0]);
+        let dest = fixture.path("again");
+        fixture.store.checkout(&image.id(), &dest).unwrap();
+        assert_eq!(list(&dest), expected);
+        assert!(fixture.store.verify(&|| false).unwrap().is_clean());
+        assert_eq!(fixture.store.collect(&keep).unwrap().manifests, 0);
+    }
+}
+
+/// In format 1 an image had its tree after the list of its layers, as a layer has.
+#[test]
+fn manifests_of_format_1_are_read() {
+    if lacks_root("manifests_of_format_1_are_read") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let image = Image::of([tar(&[("d/a", "1")])]);
+    let expected = fixture.list(&image);
+    let layer = fixture.path("store/layers").join(digits(image.layers[0].diff_id.as_str()));
+    let mut old = std::fs::read(&layer).unwrap();
+    let end = old.len() - 32;
+    old[7] = 1;
+    old.truncate(end);
+    let digest = sha2::Sha256::digest(&old);
+    old.extend_from_slice(&digest);
+    std::fs::write(&layer, &old).unwrap();
+    std::fs::write(fixture.path("store/trees").join(image.id().as_str()), &old).unwrap();
+    assert!(fixture.store.verify(&|| false).unwrap().is_clean());
+    assert_eq!(fixture.store.size(&image.id()).unwrap(), Some(1));
+    let dest = fixture.path("again");
+    fixture.store.checkout(&image.id(), &dest).unwrap();
+    assert_eq!(list(&dest), expected);
+    assert_eq!(fixture.store.collect(&BTreeSet::from([image.id()])).unwrap().manifests, 0);
 }
 
 #[test]
