@@ -119,7 +119,9 @@ fn plan(layer: usize, version: Version) -> Vec<Planned> {
     let mut files = Vec::new();
     for (number, size) in (0u64..).zip(sizes) {
         let seed = random.next();
-        let changed = application && version != Version::V1 && random.below(100) < CHANGED;
+        // Drawn for every version: the same file must get the same numbers in all of them.
+        let drawn = random.below(100) < CHANGED;
+        let changed = application && version != Version::V1 && drawn;
         files.push(Planned {
             path: format!("usr/share/layer{layer}/{}/file-{number}", number / FOLDER_FILES),
             size: size.saturating_mul(wanted) / total.max(1),
@@ -252,6 +254,9 @@ mod tests {
         assert!(changed(Version::V2, 2) > 800);
         let seeds = |version| plan(2, version).iter().map(|file| file.seed).collect::<Vec<_>>();
         assert_eq!(seeds(Version::V2), seeds(Version::V3));
+        // What is not said to change is the same, or more is new than the ratio counts.
+        let differs = seeds(Version::V1).into_iter().zip(seeds(Version::V2)).map(|(old, new)| old != new);
+        assert!(differs.eq(plan(2, Version::V2).iter().map(|file| file.changed)));
     }
 
     #[test]
