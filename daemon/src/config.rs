@@ -81,6 +81,10 @@ pub struct DaemonConfig {
     pub group: String,
     /// Whether polkit decides who may change things.
     pub polkit: UsePolkit,
+    /// Source of a package that is installed by itself on a device on which nothing was ever installed, for example
+    /// `file:/usr/share/scomo/factory.scomo`; empty: none. Its components belong to no package (SCOMO `PkgIDRef` is
+    /// empty).
+    pub factory: String,
     /// Log filter, for example `info,scomo_engine=debug`. The environment variable `SCOMO_LOG` stands above it.
     pub log: String,
     /// Largest package that can be delivered over D-Bus, in bytes. There is a limit at all because delivered packages
@@ -97,6 +101,7 @@ impl Default for DaemonConfig {
             workers_dir: PathBuf::from("/usr/lib/scomo/workers"),
             group: "scomo".to_owned(),
             polkit: UsePolkit::Auto,
+            factory: String::new(),
             log: "info".to_owned(),
             // Room for an OS and some containers.
             deliver_bytes_max: 4 << 30,

@@ -38,8 +38,8 @@ pub struct Taken {
     pub revision: u64,
 }
 
-/// A handle on the engine for async code.
-#[derive(Debug)]
+/// A handle on the engine for async code. Clones are the same engine.
+#[derive(Debug, Clone)]
 pub struct Link {
     engine: Engine,
     views: watch::Receiver<Option<Arc<View>>>,

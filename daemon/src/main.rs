@@ -7,6 +7,7 @@ mod args;
 mod bus;
 mod config;
 mod events;
+mod factory;
 mod link;
 mod log;
 mod memory;
@@ -81,7 +82,9 @@ fn run(overrides: &Overrides) -> anyhow::Result<()> {
 async fn serve(settings: &Settings, link: Link) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
-    let mut service = bus::Service::start(settings, link).await?;
+    let mut service = bus::Service::start(settings, link.clone()).await?;
+    factory::install(&link, &settings.daemon.factory).await;
+    drop(link);
     tell_systemd(NotifyState::Ready);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), bus = settings.daemon.bus, "ready");
     let result = tokio::select! {

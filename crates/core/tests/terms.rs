@@ -122,6 +122,7 @@ fn report() -> Terms {
     Terms { report: Some(report), ..Terms::default() }
 }
 
+/// Proves SCOMO-C-025-O, SCOMO-C-038-M.
 #[test]
 fn the_end_of_a_job_is_reported_until_it_is_acknowledged() {
     let mut life = shop();
@@ -262,6 +263,7 @@ fn a_job_that_wants_a_restart_says_so_until_it_came() {
     assert_eq!(life.state.reboot_wanted, None, "nothing was changed");
 }
 
+/// Proves SCOMO-C-036-O.
 #[test]
 fn what_is_refused_before_the_start_has_a_result_all_the_same() {
     let mut life = shop();
@@ -280,6 +282,8 @@ fn software_of_the_device_itself_belongs_to_no_package() {
     give(&mut life, terms, install_from("v1", Then::Install)).unwrap();
     life.settle();
     assert!(life.state.components.values().all(|c| c.package.is_none()));
+    assert!(life.state.delivered.is_empty() && life.state.downloads.is_empty());
+    assert_eq!(life.world.stored.len(), 2, "its data stays");
     install(&mut life, "v2");
     assert_eq!(life.state.components[&component("web")].package, Some(package("v2")));
 }
@@ -319,6 +323,7 @@ fn an_os_that_came_by_other_means_is_in_the_inventory() {
     assert_eq!(life.deployed(), ["os@1!"]);
 }
 
+/// Proves SCOMO-C-026-M, SCOMO-C-027-O, SCOMO-C-029-O, SCOMO-C-021-O.
 #[test]
 fn a_package_can_be_put_together_leaf_by_leaf() {
     let mut life = shop();
@@ -352,6 +357,7 @@ fn a_package_can_be_put_together_leaf_by_leaf() {
     assert!(matches!(life.command(data), Err(Rejection::WrongState { .. })), "installed data stays");
 }
 
+/// Proves SCOMO-DMS-002-M.
 #[test]
 fn a_pkg_id_is_there_once() {
     let mut life = shop();

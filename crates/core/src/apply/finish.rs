@@ -69,6 +69,10 @@ fn finish_package(state: &mut State, job: &Job, id: &PackageId, ok: bool) {
                 if job.delivered { DownloadStatus::InstallFailed } else { DownloadStatus::DownloadFailed };
         }
     }
+    if ok && job.terms.factory {
+        // What belongs to the device itself has no package.
+        state.delivered.remove(id);
+    }
     if let Some(delivered) = state.delivered.get_mut(id).filter(|_| job.primitive.installs()) {
         // A job that failed before its download was complete says nothing about an older package of the same id.
         if ok {
