@@ -164,6 +164,7 @@ fn rejected(rejection: &Rejection) -> Error {
         Rejection::NothingToConfirm => Error::NothingToConfirm(text),
         Rejection::Limit { .. } => Error::LimitReached(text),
         Rejection::TooLong { .. } => Error::TooLong(text),
+        Rejection::Tree { .. } => Error::WrongState(chain(rejection)),
     }
 }
 

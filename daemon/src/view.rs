@@ -149,8 +149,16 @@ fn delivered(id: &str, package: &state::Delivered) -> DeliveryPackage {
     let content = package.content.as_ref();
     let info = content.map_or(&unknown, |content| &content.info);
     let leaves = &package.leaves;
-    let Metadata { license, copyright, manufacturer, creator, creation_date, release_date, release_notes } =
-        info.metadata.clone();
+    let Metadata {
+        license,
+        copyright,
+        manufacturer,
+        creator,
+        creation_date,
+        release_date,
+        release_notes,
+        ..
+    } = info.metadata.clone();
     DeliveryPackage {
         pkg_id: id.to_owned(),
         name: first([&info.name, &leaves.name]),
@@ -178,8 +186,16 @@ fn delivered(id: &str, package: &state::Delivered) -> DeliveryPackage {
 
 fn component(component: &state::Component, previous: Option<&state::Component>) -> DeploymentComponent {
     let spec = &component.release.spec;
-    let Metadata { license, copyright, manufacturer, creator, creation_date, release_date, release_notes } =
-        spec.metadata.clone();
+    let Metadata {
+        license,
+        copyright,
+        manufacturer,
+        creator,
+        creation_date,
+        release_date,
+        release_notes,
+        ..
+    } = spec.metadata.clone();
     DeploymentComponent {
         id: spec.id.to_string(),
         pkg_id_ref: component.package.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -14,6 +14,7 @@ use crate::id::{JobId, Millis};
 use crate::spec::{ComponentKind, Release};
 use crate::state::{Change, Component, Job, JobTarget, Primitive, REQUESTS_MAX, Retry, Run, State, Step};
 use crate::status::{ComponentState, ComponentStatus, DeliveredStatus, DownloadStatus};
+use crate::tree;
 use finish::{finish_job, identifier};
 use packages::{deliver, refresh_packages};
 
@@ -30,6 +31,15 @@ pub struct IllegalFact {
 /// Applies one fact. On an error the state may be half changed and must be thrown away.
 pub fn apply(state: &mut State, fact: &Fact) -> Result<(), IllegalFact> {
     apply_any(state, fact).map_err(|why| IllegalFact { fact: fact.name(), why })?;
+    if matches!(
+        fact,
+        Fact::DownloadDeleted { .. }
+            | Fact::DeliveredDeleted { .. }
+            | Fact::Committed { .. }
+            | Fact::JobFinished { .. }
+    ) {
+        tree::inherit::prune(state);
+    }
     show_progress(state);
     Ok(())
 }
@@ -62,6 +72,7 @@ fn apply_any(state: &mut State, fact: &Fact) -> Result<(), Why> {
         | Fact::DeliveredSet { .. }
         | Fact::DataSet { .. } => packages::apply(state, fact)?,
         Fact::Adopted { at, release } => adopt(state, *at, release),
+        Fact::TreeWritten { at, by: _, writes } => tree::overlay::apply(state, *at, writes)?,
         Fact::ReportAcknowledged { id } => {
             let index = state.reports.iter().position(|r| r.id == *id).ok_or("no such report")?;
             state.reports.remove(index);
@@ -239,7 +250,7 @@ fn start_job(state: &mut State, fact: &Fact) -> Result<(), Why> {
 
 fn commit(state: &mut State, at: Millis) -> Result<(), Why> {
     let job = state.job.as_ref().ok_or(NO_JOB)?;
-    let (primitive, factory) = (job.primitive, job.terms.factory);
+    let (primitive, factory, target) = (job.primitive, job.terms.factory, job.target.clone());
     let own_package = match &job.target {
         JobTarget::Package(id) => Some(id.clone()),
         JobTarget::Component(_) | JobTarget::Device => None,
@@ -252,6 +263,7 @@ fn commit(state: &mut State, at: Millis) -> Result<(), Why> {
     if replaces && !changes.is_empty() {
         state.rollback = changes.iter().map(|c| (c.id.clone(), c.before.clone())).collect();
     }
+    tree::inherit::deployed(state, &target, primitive, &changes);
     for change in changes {
         match change.after {
             Some(mut after) => {

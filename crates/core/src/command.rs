@@ -9,6 +9,8 @@ use crate::failure::Failure;
 use crate::id::{BootId, ComponentId, JobId, PackageId, RequestId};
 use crate::pending::TaskKey;
 use crate::spec::ComponentKind;
+use crate::tree::edit::Edit;
+use crate::tree::{Settings, Subject, TreeError};
 
 /// Who asked. Shown in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,6 +242,15 @@ pub enum Command {
     },
     /// Takes the booted OS as healthy without waiting for its health window.
     ConfirmBoot,
+    /// Edits the SCOMO tree: all of it or nothing.
+    Tree {
+        /// How the tree of this device is.
+        settings: Box<Settings>,
+        /// On whose behalf.
+        subject: Subject,
+        /// The edits, each made on what the ones before it left.
+        edits: Vec<Edit>,
+    },
     /// Deletes stored data that nothing needs. It also happens by itself after each job.
     CollectGarbage,
 }
@@ -381,6 +392,15 @@ pub enum Rejection {
         what: &'static str,
         /// How many.
         max: usize,
+    },
+    /// An edit of the SCOMO tree is not possible; none of those given with it is made.
+    #[error("edit {} of the tree is not possible", index + 1)]
+    Tree {
+        /// Which edit, from 0.
+        index: usize,
+        /// Why.
+        #[source]
+        error: Box<TreeError>,
     },
     /// A text given by the caller is over its limit.
     #[error("{what} has at most {max} bytes")]

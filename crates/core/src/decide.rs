@@ -8,6 +8,7 @@ mod outcome;
 mod packages;
 mod rules;
 mod startup;
+mod tree;
 
 use crate::apply::apply;
 use crate::code::failure_code;

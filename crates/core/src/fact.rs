@@ -7,6 +7,7 @@ use crate::failure::{Failure, ResultCode};
 use crate::id::{BootId, ComponentId, JobId, Millis, PackageId};
 use crate::spec::{ComponentKind, Content, Release};
 use crate::state::{Change, JobTarget, Primitive, State, Step};
+use crate::tree::overlay::Write;
 
 /// Something that happened.
 // Few of these exist at a time: boxing the large variant would only make the code harder to read.
@@ -92,6 +93,15 @@ pub enum Fact {
         at: Millis,
         /// What it is.
         release: Release,
+    },
+    /// The SCOMO tree was edited where the engine keeps no values of its own.
+    TreeWritten {
+        /// When.
+        at: Millis,
+        /// The management server that did it; empty: somebody on this device.
+        by: String,
+        /// What is different now.
+        writes: Vec<Write>,
     },
     /// A report arrived where it was meant to.
     ReportAcknowledged {
@@ -241,6 +251,7 @@ impl Fact {
             Self::DeliveredSet { .. } => "DeliveredSet",
             Self::DataSet { .. } => "DataSet",
             Self::Adopted { .. } => "Adopted",
+            Self::TreeWritten { .. } => "TreeWritten",
             Self::ReportAcknowledged { .. } => "ReportAcknowledged",
             Self::JobStarted { .. } => "JobStarted",
             Self::Permitted { .. } => "Permitted",

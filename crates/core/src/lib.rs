@@ -26,6 +26,7 @@ pub mod requirement;
 pub mod spec;
 pub mod state;
 pub mod status;
+pub mod tree;
 
 pub use apply::apply;
 pub use decide::decide;

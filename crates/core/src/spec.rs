@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ComponentId, Digest, PackageId, ReleaseId};
 use crate::requirement::Requirement;
+use crate::tree::uri::check_name;
 
 /// Most components in one package. A transaction keeps each one's before-image, so the number is small on purpose.
 pub const COMPONENTS_MAX: usize = 32;
@@ -18,6 +19,11 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 pub const RUN_ENTRIES_MAX: usize = 128;
 /// Longest time that a reload may take, in seconds.
 pub const RELOAD_TIMEOUT_S_MAX: u64 = 600;
+/// Most icons of one component.
+pub const ICONS_MAX: usize = 4;
+/// Most bytes that the icons of one component have together: they are part of the state of the device, which is copied
+/// at every decision.
+pub const ICONS_BYTES_MAX: usize = 16 << 10;
 /// Longest health window in seconds: a package must not keep a device on trial for ever.
 pub const HEALTH_WINDOW_S_MAX: u64 = 3600;
 
@@ -164,6 +170,35 @@ pub struct Metadata {
     /// `ReleaseNotes`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub release_notes: String,
+    /// `ValidityPeriod`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub validity_period: String,
+    /// `LicensedUserName`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub licensed_user_name: String,
+    /// `LastUpdated`; empty: when the device deployed it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_updated: String,
+    /// `ComponentOwner`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub component_owner: String,
+    /// `ManagementScope`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management_scope: Option<i32>,
+    /// `Icon`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub icons: Vec<Icon>,
+}
+
+/// A picture of a component, for user interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Icon {
+    /// Name of its node.
+    pub name: String,
+    /// The picture (in JSON: base64).
+    #[serde(with = "crate::tree::base64")]
+    pub data: Vec<u8>,
 }
 
 impl Metadata {
@@ -478,8 +513,17 @@ impl Metadata {
             &self.creation_date,
             &self.release_date,
             &self.release_notes,
+            &self.validity_period,
+            &self.licensed_user_name,
+            &self.last_updated,
+            &self.component_owner,
         ];
+        let mut names = BTreeSet::new();
+        let bytes: usize = self.icons.iter().map(|icon| icon.data.len()).fold(0, usize::saturating_add);
         all.iter().any(|t| t.len() > TEXT_BYTES_MAX)
+            || self.icons.len() > ICONS_MAX
+            || bytes > ICONS_BYTES_MAX
+            || self.icons.iter().any(|icon| check_name(&icon.name).is_err() || !names.insert(&icon.name))
     }
 }
 

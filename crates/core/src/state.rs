@@ -10,6 +10,7 @@ use crate::failure::{Failure, ResultCode};
 use crate::id::{BootId, ComponentId, Digest, JobId, Millis, PackageId, RequestId};
 use crate::spec::{ComponentKind, Content, Release};
 use crate::status::{ComponentState, ComponentStatus, DeliveredState, DeliveredStatus, DownloadStatus};
+use crate::tree::overlay::Overlay;
 
 /// Most packages in each branch: a tree must stay small enough for one reply.
 pub const PACKAGES_MAX: usize = 64;
@@ -62,6 +63,9 @@ pub struct State {
     pub failed: BTreeMap<Digest, FailedPackage>,
     /// A job succeeded that wants the device to be restarted.
     pub reboot_wanted: Option<JobId>,
+    /// What was written into the SCOMO tree beside all this.
+    #[serde(skip_serializing_if = "Overlay::is_empty")]
+    pub tree: Overlay,
 }
 
 /// How a job ended, for whoever asked for it.

@@ -150,7 +150,7 @@ pub(super) fn identifier(state: &State, target: &JobTarget) -> String {
             let leaves = download.or_else(|| state.delivered.get(id).map(|d| &d.leaves));
             leaves.map_or_else(|| id.to_string(), |leaves| leaves.pkg_id(id).to_owned())
         }
-        JobTarget::Component(id) => id.to_string(),
+        JobTarget::Component(id) => crate::tree::shown_id(state, id),
         JobTarget::Device => String::new(),
     }
 }

@@ -6,6 +6,7 @@ use crate::fact::Fact;
 use crate::id::PackageId;
 use crate::state::{Delivered, Download, JobTarget, Retry, Run, State};
 use crate::status::{DeliveredState, DeliveredStatus, DownloadStatus};
+use crate::tree;
 
 /// The facts that concern packages and no job.
 pub(super) fn apply(state: &mut State, fact: &Fact) -> Result<(), Why> {
@@ -71,6 +72,10 @@ pub(super) fn deliver(state: &mut State) -> Result<(), Why> {
     delivered.content = Some(content);
     job.delivered = true;
     job.run = Run::Idle;
+    if job.primitive.downloads() {
+        let (id, primitive) = (id.clone(), job.primitive);
+        tree::inherit::delivered(state, &id, primitive);
+    }
     refresh_packages(state, None);
     Ok(())
 }

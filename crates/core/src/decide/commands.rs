@@ -4,7 +4,7 @@ use super::packages::{self, unknown_package};
 use super::{Draft, activates_os, cancelled, rules};
 use crate::command::{Caller, Command, Gate, Rejection, Terms, Then};
 use crate::fact::Fact;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::id::{ComponentId, JobId, PackageId};
 use crate::spec::ComponentKind;
 use crate::state::{JobTarget, Primitive, State, Step};
@@ -50,6 +50,9 @@ pub(super) fn decide(
             known.then_some(()).ok_or(Rejection::UnknownReport(*id))?;
             draft.emit(Fact::ReportAcknowledged { id: *id });
             Ok(())
+        }
+        Command::Tree { settings, subject, edits } => {
+            super::tree::decide(draft, caller, terms, (settings, subject), edits)
         }
         Command::Cancel { job } => cancel(draft, *job),
         Command::ConfirmBoot => confirm_boot(draft),
@@ -179,7 +182,15 @@ fn component(
     if active && let Some(by) = rules::required_by(&draft.state, id) {
         return Err(Rejection::Required { id: id.clone(), by });
     }
-    start.job(draft, primitive, JobTarget::Component(id.clone()));
+    let forbidden = crate::tree::lists::refuses(&draft.state, &component.release, None);
+    let target = JobTarget::Component(id.clone());
+    match forbidden.filter(|_| primitive == Primitive::Activate) {
+        Some(why) => {
+            start.begin(draft, primitive, target);
+            draft.fail(Failure::new(FailureKind::Forbidden, why));
+        }
+        None => start.job(draft, primitive, target),
+    }
     Ok(())
 }
 

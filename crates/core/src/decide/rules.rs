@@ -5,9 +5,16 @@ use crate::id::ComponentId;
 use crate::requirement::Requirement;
 use crate::state::{Job, State};
 use crate::status::ComponentState;
+use crate::tree::lists::refuses;
 
 /// Whether what the job resolved may be installed here.
 pub(super) fn check(state: &State, job: &Job) -> Result<(), Failure> {
+    let releases = job.content.iter().flat_map(|content| content.releases.iter().map(move |r| (content, r)));
+    for (content, release) in releases {
+        if let Some(why) = refuses(state, release, Some(&content.digest)) {
+            return Err(Failure::new(FailureKind::Forbidden, why));
+        }
+    }
     let Some(content) = job.content.as_ref().filter(|_| job.primitive.installs()) else { return Ok(()) };
     if let Some(before) = state.failed.get(&content.digest).filter(|_| !job.terms.retry_failed) {
         let detail = format!(

@@ -1,0 +1,150 @@
+//! The node table: every node of the SCOMO 1.1 DDF, in the order of the DDF. Facts only; the titles are ours.
+//!
+//! Columns: path below the root, format, occurrence, status (`MUST` have it with its parent, or `MAY`), commands of the
+//! DDF, commands that this client takes beside (letters: Add, Delete, Exec, Get, Replace), title. `old` nodes are in
+//! SCOMO 1.0 too, `new` ones came with 1.1. Add and Delete are the rights to add and delete the described node itself.
+
+use super::Format::{Bin, Chr, Int, Node as Dir, Null};
+use super::Occurrence::{One, OneOrMore, ZeroOrMore, ZeroOrOne};
+use super::{Access, Format, Node, Occurrence, TreeVersion};
+
+const MUST: bool = true;
+const MAY: bool = false;
+
+const fn old(
+    path: &'static str,
+    format: Format,
+    occurrence: Occurrence,
+    required: bool,
+    access: &str,
+    extra: &str,
+    title: &'static str,
+) -> Node {
+    let (access, extra) = (Access::of(access), Access::of(extra));
+    Node { path, format, access, extra, occurrence, required, since: TreeVersion::V1_0, title }
+}
+
+const fn new(
+    path: &'static str,
+    format: Format,
+    occurrence: Occurrence,
+    required: bool,
+    access: &str,
+    extra: &str,
+    title: &'static str,
+) -> Node {
+    let node = old(path, format, occurrence, required, access, extra, title);
+    Node { since: TreeVersion::V1_1, ..node }
+}
+
+/// The table. A row follows the row that it is below.
+#[rustfmt::skip]
+pub static NODES: [Node; 107] = [
+    old("", Dir, One, MUST, "G", "", "The Software Component Management Object"),
+    old("Download", Dir, ZeroOrOne, MAY, "G", "", "Packages that can be fetched"),
+    old("Download/<X>", Dir, ZeroOrMore, MUST, "G", "AD", "A package in state Not Downloaded, or being fetched"),
+    old("Download/<X>/PkgID", Chr, One, MUST, "GR", "A", "Name of the package; once in the tree"),
+    old("Download/<X>/Name", Chr, ZeroOrOne, MAY, "GR", "AD", "Name for people"),
+    old("Download/<X>/PkgURL", Chr, One, MUST, "G", "AR", "Where the package is fetched from"),
+    new("Download/<X>/InstallParams", Chr, ZeroOrOne, MAY, "G", "ADR", "Parameters for the installer"),
+    new("Download/<X>/Reboot", Int, ZeroOrOne, MUST, "G", "ADR", "Whether the device restarts before or after the installation"),
+    old("Download/<X>/Description", Chr, ZeroOrOne, MAY, "G", "ADR", "Description for people"),
+    old("Download/<X>/Status", Int, One, MUST, "G", "A", "How far download and installation are"),
+    old("Download/<X>/EnvType", Chr, ZeroOrOne, MAY, "GR", "AD", "URI of the environment that the package is for"),
+    old("Download/<X>/PkgType", Chr, ZeroOrOne, MUST, "GR", "AD", "Content type of the package"),
+    old("Download/<X>/Operations", Dir, One, MUST, "G", "A", "What can be done with it"),
+    old("Download/<X>/Operations/Download", Null, ZeroOrOne, MAY, "EG", "A", "Fetches the package"),
+    old("Download/<X>/Operations/DownloadInstall", Null, ZeroOrOne, MAY, "EG", "A", "Fetches the package and installs its components active"),
+    old("Download/<X>/Operations/DownloadInstallInactive", Null, ZeroOrOne, MAY, "EG", "A", "Fetches the package and installs its components inactive"),
+    old("Download/<X>/Operations/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Download/<X>/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    new("Download/Whitelist", Dir, ZeroOrOne, MAY, "G", "A", "If it has entries: the only software that may be installed"),
+    new("Download/Whitelist/<X>", Dir, ZeroOrMore, MUST, "G", "AD", "One kind of allowed software"),
+    new("Download/Whitelist/<X>/Name", Chr, One, MUST, "G", "AR", "ID or Name of the component"),
+    new("Download/Whitelist/<X>/Version", Chr, ZeroOrOne, MAY, "G", "ADR", "Its version; absent: any"),
+    new("Download/Whitelist/<X>/HashInfo", Dir, ZeroOrOne, MAY, "G", "AD", "What its data must hash to"),
+    new("Download/Whitelist/<X>/HashInfo/Algorithm", Int, One, MUST, "G", "AR", "Number of the hash algorithm"),
+    new("Download/Whitelist/<X>/HashInfo/Value", Chr, One, MUST, "G", "AR", "The hash, in hexadecimal or base64"),
+    new("Download/Blacklist", Dir, ZeroOrOne, MAY, "G", "A", "Software that may not be installed"),
+    new("Download/Blacklist/<X>", Dir, ZeroOrMore, MUST, "G", "AD", "One kind of refused software"),
+    new("Download/Blacklist/<X>/Name", Chr, One, MUST, "G", "AR", "ID or Name of the component"),
+    new("Download/Blacklist/<X>/Version", Chr, ZeroOrOne, MAY, "G", "ADR", "Its version; absent: any"),
+    old("Download/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Inventory", Dir, One, MUST, "G", "", "What is on the device"),
+    old("Inventory/Delivered", Dir, ZeroOrOne, MAY, "G", "", "Packages on the device"),
+    old("Inventory/Delivered/<X>", Dir, ZeroOrOne, MUST, "G", "AD", "A package on the device"),
+    old("Inventory/Delivered/<X>/PkgID", Chr, One, MUST, "GR", "A", "Name of the package; once in the tree"),
+    old("Inventory/Delivered/<X>/Data", Bin, ZeroOrOne, MAY, "R", "A", "The bytes of the package"),
+    new("Inventory/Delivered/<X>/InstallParams", Chr, ZeroOrOne, MAY, "G", "ADR", "Parameters for the installer"),
+    old("Inventory/Delivered/<X>/Name", Chr, ZeroOrOne, MAY, "GR", "AD", "Name for people"),
+    old("Inventory/Delivered/<X>/Description", Chr, ZeroOrOne, MAY, "G", "ADR", "Description for people"),
+    old("Inventory/Delivered/<X>/EnvType", Chr, ZeroOrOne, MAY, "GR", "AD", "URI of the environment that the package is for"),
+    old("Inventory/Delivered/<X>/PkgType", Chr, ZeroOrOne, MUST, "GR", "AD", "Content type of the package"),
+    new("Inventory/Delivered/<X>/MetaData", Dir, One, MUST, "G", "A", "More about it"),
+    new("Inventory/Delivered/<X>/MetaData/License", Chr, ZeroOrOne, MAY, "G", "", "Licence"),
+    new("Inventory/Delivered/<X>/MetaData/Copyright", Chr, ZeroOrOne, MAY, "G", "", "Copyright notice"),
+    new("Inventory/Delivered/<X>/MetaData/ValidityPeriod", Chr, ZeroOrOne, MAY, "G", "", "Until when the licence is valid"),
+    new("Inventory/Delivered/<X>/MetaData/LicensedUserName", Chr, ZeroOrOne, MAY, "G", "", "Who may use it"),
+    new("Inventory/Delivered/<X>/MetaData/Manufacturer", Chr, ZeroOrOne, MAY, "G", "", "Who makes it"),
+    new("Inventory/Delivered/<X>/MetaData/Creator", Chr, ZeroOrOne, MAY, "G", "", "Who wrote it"),
+    new("Inventory/Delivered/<X>/MetaData/CreationDate", Chr, ZeroOrOne, MAY, "G", "", "When it was written"),
+    new("Inventory/Delivered/<X>/MetaData/ReleaseDate", Chr, ZeroOrOne, MAY, "G", "", "When it was released"),
+    old("Inventory/Delivered/<X>/Status", Int, One, MUST, "G", "A", "How far installation and removal are"),
+    old("Inventory/Delivered/<X>/State", Int, One, MUST, "G", "A", "Delivered or Installed"),
+    old("Inventory/Delivered/<X>/Operations", Dir, One, MUST, "G", "A", "What can be done with it"),
+    old("Inventory/Delivered/<X>/Operations/Install", Null, ZeroOrOne, MUST, "EG", "A", "Installs the components active"),
+    old("Inventory/Delivered/<X>/Operations/InstallInactive", Null, ZeroOrOne, MAY, "EG", "A", "Installs the components inactive"),
+    old("Inventory/Delivered/<X>/Operations/Remove", Null, ZeroOrOne, MUST, "EG", "A", "Removes the package; its components stay"),
+    old("Inventory/Delivered/<X>/Operations/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Inventory/Delivered/<X>/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Inventory/Delivered/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Inventory/Deployed", Dir, One, MUST, "G", "", "Components on the device"),
+    new("Inventory/Deployed/CheckUpdateAlertType", Int, ZeroOrOne, MAY, "G", "ADR", "Type of the alert with which the device asks for updates"),
+    old("Inventory/Deployed/<X>", Dir, ZeroOrMore, MUST, "G", "", "A component on the device"),
+    old("Inventory/Deployed/<X>/ID", Chr, One, MUST, "GR", "", "Name of the component; the same across versions"),
+    old("Inventory/Deployed/<X>/PkgIDRef", Chr, One, MUST, "G", "", "PkgID of the package it came in; empty: it came by other means"),
+    old("Inventory/Deployed/<X>/Name", Chr, ZeroOrOne, MAY, "G", "", "Name for people"),
+    old("Inventory/Deployed/<X>/Description", Chr, ZeroOrOne, MAY, "G", "", "Description for people"),
+    old("Inventory/Deployed/<X>/Version", Chr, One, MUST, "G", "", "Version"),
+    new("Inventory/Deployed/<X>/AvailableVersion", Chr, One, MUST, "G", "R", "Version that a server has"),
+    new("Inventory/Deployed/<X>/MetaData", Dir, One, MUST, "G", "", "More about it"),
+    new("Inventory/Deployed/<X>/MetaData/License", Chr, ZeroOrOne, MAY, "G", "", "Licence"),
+    new("Inventory/Deployed/<X>/MetaData/Copyright", Chr, ZeroOrOne, MAY, "G", "", "Copyright notice"),
+    new("Inventory/Deployed/<X>/MetaData/ValidityPeriod", Chr, ZeroOrOne, MAY, "G", "", "Until when the licence is valid"),
+    new("Inventory/Deployed/<X>/MetaData/LicensedUserName", Chr, ZeroOrOne, MAY, "G", "", "Who may use it"),
+    new("Inventory/Deployed/<X>/MetaData/Manufacturer", Chr, ZeroOrOne, MAY, "G", "", "Who makes it"),
+    new("Inventory/Deployed/<X>/MetaData/Creator", Chr, ZeroOrOne, MAY, "G", "", "Who wrote it"),
+    new("Inventory/Deployed/<X>/MetaData/CreationDate", Chr, ZeroOrOne, MAY, "G", "", "When it was written"),
+    new("Inventory/Deployed/<X>/MetaData/ReleaseDate", Chr, ZeroOrOne, MAY, "G", "", "When it was released"),
+    new("Inventory/Deployed/<X>/MetaData/LastUpdated", Chr, ZeroOrOne, MAY, "G", "", "When this release was deployed"),
+    new("Inventory/Deployed/<X>/MetaData/ManagementScope", Int, ZeroOrOne, MAY, "G", "", "Managed by SCOMO, or only listed"),
+    new("Inventory/Deployed/<X>/MetaData/ComponentOwner", Chr, ZeroOrOne, MAY, "G", "", "Whose it is"),
+    new("Inventory/Deployed/<X>/MetaData/ReleaseNotes", Chr, ZeroOrOne, MAY, "G", "", "What is new"),
+    new("Inventory/Deployed/<X>/MetaData/Icon", Dir, ZeroOrOne, MAY, "G", "", "Icons for people"),
+    new("Inventory/Deployed/<X>/MetaData/Icon/<X>", Dir, ZeroOrMore, MUST, "G", "AD", "One icon"),
+    new("Inventory/Deployed/<X>/MetaData/Icon/<X>/IconFile", Bin, ZeroOrOne, MAY, "GR", "AD", "The picture"),
+    old("Inventory/Deployed/<X>/State", Int, One, MUST, "G", "", "Inactive or Active"),
+    old("Inventory/Deployed/<X>/Status", Int, One, MUST, "G", "", "How far activation, deactivation and removal are"),
+    new("Inventory/Deployed/<X>/Size", Int, One, MUST, "G", "", "Installed size in bytes; saturates at 2147483647"),
+    new("Inventory/Deployed/<X>/InstalledLocation", Chr, ZeroOrOne, MAY, "G", "", "Where it is installed"),
+    old("Inventory/Deployed/<X>/EnvType", Chr, ZeroOrOne, MAY, "G", "", "URI of the environment that the package is for"),
+    new("Inventory/Deployed/<X>/ComponentType", Chr, ZeroOrOne, MUST, "GR", "", "Content type of the component"),
+    old("Inventory/Deployed/<X>/Operations", Dir, One, MUST, "G", "", "What can be done with it"),
+    old("Inventory/Deployed/<X>/Operations/Activate", Null, ZeroOrOne, MAY, "EG", "", "Makes it active"),
+    old("Inventory/Deployed/<X>/Operations/Deactivate", Null, ZeroOrOne, MAY, "EG", "", "Makes it inactive"),
+    old("Inventory/Deployed/<X>/Operations/Remove", Null, ZeroOrOne, MUST, "EG", "", "Removes the component"),
+    new("Inventory/Deployed/<X>/Operations/Blacklist", Null, ZeroOrOne, MAY, "EG", "", "Puts it on the Blacklist"),
+    new("Inventory/Deployed/<X>/Operations/Whitelist", Null, ZeroOrOne, MAY, "EG", "", "Puts it on the Whitelist"),
+    old("Inventory/Deployed/<X>/Operations/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    new("Inventory/Deployed/<X>/MOReferences", Dir, ZeroOrOne, MUST, "G", "AD", "Management objects that belong to it"),
+    new("Inventory/Deployed/<X>/MOReferences/<X>", Dir, OneOrMore, MUST, "G", "AD", "One management object"),
+    new("Inventory/Deployed/<X>/MOReferences/<X>/MOID", Chr, One, MUST, "G", "AR", "Identifier of that object"),
+    new("Inventory/Deployed/<X>/MOReferences/<X>/MOLocation", Chr, One, MUST, "G", "AR", "URI of its root"),
+    old("Inventory/Deployed/<X>/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Inventory/Deployed/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    new("Inventory/CheckUpdateFreq", Int, ZeroOrOne, MAY, "G", "ADR", "Days between two checks for updates; 0: none"),
+    new("Inventory/Blacklisted", Chr, ZeroOrOne, MAY, "G", "", "What the Blacklist names"),
+    new("Inventory/Whitelisted", Chr, ZeroOrOne, MAY, "G", "", "What the Whitelist names"),
+    old("Inventory/Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+    old("Ext", Dir, ZeroOrOne, MAY, "G", "A", "Anything that a vendor adds"),
+];
