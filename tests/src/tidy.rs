@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+mod codes;
 mod files;
 mod layering;
 mod manifest;
@@ -31,6 +32,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("dependency-reasons", manifest::dependency_reasons),
     ("changelog", manifest::changelog),
     ("links", text::links),
+    ("troubleshooting", codes::troubleshooting),
     ("layering", layering::who_may_import_whom),
     ("never-sees", layering::never_sees),
 ];

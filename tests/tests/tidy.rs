@@ -32,6 +32,7 @@ rules! {
     dependency_reasons: "dependency-reasons";
     changelog: "changelog";
     links: "links";
+    troubleshooting: "troubleshooting";
     layering: "layering";
     never_sees: "never-sees";
 }

@@ -146,8 +146,8 @@ impl Work<'_, '_> {
         let watch = Watch { progress: &mut report, cancelled: self.hooks.cancelled };
         let rights = self.session.layout.rights;
         let mut input = Input::start(layer, source, watch, &mut archive_budget)?;
-        let tree = unpack(&mut input, &self.session.objects, rights, &mut self.budget, &mut self.tally)?;
-        input.finish().map_err(|stop| stop.named(&layer.digest, b""))?;
+        let tree = unpack(&mut input, &self.session.objects, rights, &mut self.budget, &mut self.tally);
+        let tree = input.finish(tree)?;
         self.budget.archive = archive_budget;
         let header = Header { layers: vec![*diff_id], size: distinct_size(&tree) };
         self.session.prepare(self.session.layout.layer(diff_id), &header, Some(&tree))?;

@@ -2,12 +2,14 @@
 //!
 //! One thread reads, hashes and decompresses; the other, which is the caller's, hashes the archive, parses it and
 //! writes files. A fixed number of buffers goes back and forth between them, so memory does not depend on the layer.
-//! What is read here is not verified before [`Input::finish`] returned `Ok`.
+//! What is read here is not verified before [`Input::finish`] returned `Ok`. Until then nothing can be said about the
+//! layer either: bytes that were damaged on the way break a decompressor or an archive as those of a bad image do. So
+//! when one of them fails, the rest is read all the same, and the digest decides whose fault it is.
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,6 +40,8 @@ pub(super) struct Input<'a> {
     empty: Sender<Vec<u8>>,
     thread: Option<JoinHandle<Result<(), StoreError>>>,
     consumed: Arc<AtomicU64>,
+    /// Nobody wants the archive any more, only to know whether the bytes are right.
+    refused: Arc<AtomicBool>,
     buffer: Vec<u8>,
     position: usize,
     hash: Sha256,
@@ -79,11 +83,13 @@ impl<'a> Input<'a> {
             let _ = empty.send(Vec::new());
         }
         let consumed = Arc::new(AtomicU64::new(0));
+        let refused = Arc::new(AtomicBool::new(false));
         let source = Source {
             inner: source,
             layer: layer.clone(),
             hash: Sha256::new(),
             consumed: Arc::clone(&consumed),
+            refused: Arc::clone(&refused),
             failure: None,
         };
         let thread = std::thread::Builder::new()
@@ -97,6 +103,7 @@ impl<'a> Input<'a> {
             empty,
             thread: Some(thread),
             consumed,
+            refused,
             buffer: Vec::new(),
             position: 0,
             hash: Sha256::new(),
@@ -138,8 +145,17 @@ impl<'a> Input<'a> {
     }
 
     fn receive(&mut self) -> Result<(), Stop> {
-        let mut old = std::mem::take(&mut self.buffer);
+        let old = std::mem::take(&mut self.buffer);
         self.position = 0;
+        let Some(buffer) = self.exchange(old)? else { return Ok(self.join()?) };
+        self.hash.update(&buffer);
+        *self.budget = self.budget.checked_sub(buffer.len() as u64).ok_or(unpacked_limit())?;
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Gives a buffer back and gets the next full one; `None` when the thread has ended.
+    fn exchange(&mut self, mut old: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         if old.capacity() > 0 {
             old.clear();
             // The thread has ended when this fails: nobody needs the buffer any more.
@@ -147,18 +163,14 @@ impl<'a> Input<'a> {
         }
         loop {
             if (self.watch.cancelled)() {
-                return Err(StoreError::Cancelled.into());
+                return Err(StoreError::Cancelled);
             }
-            match self.full.recv_timeout(CANCEL_DELAY) {
-                Ok(buffer) => {
-                    self.hash.update(&buffer);
-                    *self.budget = self.budget.checked_sub(buffer.len() as u64).ok_or(unpacked_limit())?;
-                    self.buffer = buffer;
-                    (self.watch.progress)(self.consumed.load(Ordering::Relaxed));
-                    return Ok(());
-                }
+            let received = self.full.recv_timeout(CANCEL_DELAY);
+            (self.watch.progress)(self.consumed.load(Ordering::Relaxed));
+            match received {
+                Ok(buffer) => return Ok(Some(buffer)),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.join().map_err(Stop::Store),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
     }
@@ -174,12 +186,29 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Reads what is left and compares all digests.
-    pub fn finish(mut self) -> Result<(), Stop> {
+    /// Reads what is left and compares all digests. That the archive was refused only counts when its bytes are those
+    /// that were promised.
+    pub fn finish<T>(mut self, unpacked: Result<T, StoreError>) -> Result<T, StoreError> {
+        let layer = self.layer.digest.clone();
+        let result = unpacked.and_then(|value| {
+            self.read_rest().map_err(|stop| stop.named(&layer, b""))?;
+            Ok(value)
+        });
+        if matches!(result, Err(StoreError::Refused { .. })) {
+            self.refused.store(true, Ordering::Relaxed);
+            let mut buffer = std::mem::take(&mut self.buffer);
+            while let Some(next) = self.exchange(buffer)? {
+                buffer = next;
+            }
+            self.join()?;
+        }
+        result
+    }
+
+    fn read_rest(&mut self) -> Result<(), Stop> {
         while !self.take(usize::MAX)?.is_empty() {}
         self.join()?;
-        (self.watch.progress)(self.consumed.load(Ordering::Relaxed));
-        let found = Digest::from_sha256(self.hash.finalize().into());
+        let found = Digest::from_sha256(self.hash.finalize_reset().into());
         if found != self.layer.diff_id {
             let (layer, expected) = (self.layer.digest.clone(), self.layer.diff_id.clone());
             return Err(StoreError::DiffId { layer, expected, found }.into());
@@ -199,18 +228,21 @@ struct Source {
     layer: Layer,
     hash: Sha256,
     consumed: Arc<AtomicU64>,
+    refused: Arc<AtomicBool>,
     /// The true reason when a read failed; the decompressor only sees that it did.
     failure: Option<StoreError>,
 }
 
 impl Source {
     fn run(mut self, full: &SyncSender<Vec<u8>>, empty: &Receiver<Vec<u8>>) -> Result<(), StoreError> {
-        let result = self.pump(full, empty);
+        let unpacked = self.pump(full, empty);
+        if unpacked.is_err() || self.refused.load(Ordering::Relaxed) {
+            self.drain(empty);
+        }
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         let layer = self.layer.digest.clone();
-        result.map_err(|source| StoreError::Decompress { layer: layer.clone(), source })?;
         let found = self.consumed.load(Ordering::Relaxed);
         if found != self.layer.size {
             return Err(StoreError::Size { layer, expected: self.layer.size, found });
@@ -219,20 +251,36 @@ impl Source {
         if found != layer {
             return Err(StoreError::Digest { layer, found });
         }
-        Ok(())
+        unpacked.map_err(|source| StoreError::Decompress { layer, source })
+    }
+
+    /// Hashes the rest, unless the other thread has given up.
+    fn drain(&mut self, empty: &Receiver<Vec<u8>>) {
+        let mut source = self;
+        let mut buffer = vec![0; READ_BYTES];
+        while !matches!(empty.try_recv(), Err(TryRecvError::Disconnected)) {
+            match source.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The end, or a failure that is kept.
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
     }
 
     fn pump(&mut self, full: &SyncSender<Vec<u8>>, empty: &Receiver<Vec<u8>>) -> io::Result<()> {
         let compression = self.layer.compression;
+        let refused = Arc::clone(&self.refused);
+        let wanted = || !refused.load(Ordering::Relaxed);
         let input = BufReader::with_capacity(READ_BYTES, self);
         match compression {
-            Compression::None => copy(input, full, empty),
+            Compression::None => copy(input, full, empty, wanted),
             // Several members are one stream; anything else after a member is an error.
-            Compression::Gzip => copy(flate2::bufread::MultiGzDecoder::new(input), full, empty),
+            Compression::Gzip => copy(flate2::bufread::MultiGzDecoder::new(input), full, empty, wanted),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-                copy(decoder, full, empty)
+                copy(decoder, full, empty, wanted)
             }
         }
     }
@@ -264,8 +312,15 @@ impl Read for &mut Source {
 }
 
 /// Fills buffers until the input ends or nobody takes them any more.
-fn copy(mut input: impl Read, full: &SyncSender<Vec<u8>>, empty: &Receiver<Vec<u8>>) -> io::Result<()> {
-    while let Ok(mut buffer) = empty.recv() {
+fn copy(
+    mut input: impl Read,
+    full: &SyncSender<Vec<u8>>,
+    empty: &Receiver<Vec<u8>>,
+    wanted: impl Fn() -> bool,
+) -> io::Result<()> {
+    while wanted()
+        && let Ok(mut buffer) = empty.recv()
+    {
         buffer.resize(BUFFER_BYTES, 0);
         let mut filled = 0;
         let mut ended = false;

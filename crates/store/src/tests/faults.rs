@@ -97,6 +97,51 @@ fn damaged_streams_are_refused() {
     assert!(matches!(error, StoreError::Decompress { .. }), "{error:?}");
 }
 
+/// What breaks a decompressor or the archive may have been damaged on the way: only the digest tells.
+#[test]
+fn bytes_that_are_not_the_promised_ones_are_damage_and_no_bad_image() {
+    if lacks_root("bytes_that_are_not_the_promised_ones_are_damage_and_no_bad_image") {
+        return;
+    }
+    let tar = large(10);
+    let packs: [(fn(&[u8]) -> Vec<u8>, Compression); 3] =
+        [(gzip, Compression::Gzip), (zstd, Compression::Zstd), (<[u8]>::to_vec, Compression::None)];
+    for (pack, compression) in packs {
+        let blob = pack(&tar);
+        // The magic number, headers, names in the archive, content, checksums at the end.
+        for position in [0, 3, 20, 100, 1000, blob.len() / 2, blob.len() - 1100, blob.len() - 2] {
+            let mut wrong = image(&tar, blob.clone(), compression);
+            wrong.blobs[0][position] ^= 0x55;
+            let error = fails("damaged", &wrong);
+            assert!(matches!(error, StoreError::Digest { .. }), "{compression:?} {position} {error:?}");
+            assert_eq!(error.kind(), FailureKind::Corrupt);
+            wrong.layers[0].digest = digest(&wrong.blobs[0]);
+            let error = fails("built so", &wrong);
+            assert_eq!(error.kind(), FailureKind::Invalid, "{compression:?} {position} {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_layer_that_breaks_off_was_not_seen_whole() {
+    if lacks_root("a_refused_layer_that_breaks_off_was_not_seen_whole") {
+        return;
+    }
+    let mut tar = Tar::new().file("../a", "x").bytes;
+    tar.extend_from_slice(&large(11));
+    let image = Image::of([tar]);
+    let fixture = Fixture::new();
+    let good = image.layers[0].size - 1;
+    let mut open = |_| -> Result<Box<dyn Read + Send>, BoxError> {
+        Ok(Box::new(Breaks { data: Cursor::new(image.blobs[0].clone()), good }))
+    };
+    let error = fixture.import_with(&image, &mut open, &|| false).unwrap_err();
+    assert!(matches!(error, StoreError::Transfer { .. }), "{error:?}");
+    let error = fixture.import(&image).unwrap_err();
+    assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+    fixture.assert_nothing_left(&image);
+}
+
 #[test]
 fn an_upper_layer_that_is_damaged_shows_nothing_of_the_lower_one() {
     if lacks_root("an_upper_layer_that_is_damaged_shows_nothing_of_the_lower_one") {
