@@ -10,6 +10,7 @@ use scomo_tests::{cargo, workspace_root};
 /// The tests, as arguments of `cargo test`, and what they write.
 const WRITERS: &[(&[&str], &str)] = &[
     (&["--package", "scomo-core", "--test", "exhaustive"], "docs/generated/states.md"),
+    (&["--package", "scomo-core", "--test", "nodes"], "docs/generated/tree.md"),
     (
         &["--package", "scomo-dbus", "--test", "codegen"],
         "docs/generated/dbus.md, dbus/src, daemon/src/bus/interfaces.rs",

@@ -13,6 +13,7 @@ pub mod acl;
 pub mod base64;
 pub mod edit;
 pub mod error;
+pub mod export;
 pub mod lists;
 pub mod nodes;
 pub mod overlay;
