@@ -6,6 +6,7 @@ mod common;
 use common::{Device, IDLE, failed, is_alive, ok};
 use scomo_core::effect::Target;
 use scomo_core::failure::FailureKind;
+use scomo_core::id::ReleaseId;
 use scomo_core::spec::{ComponentKind, HealthCheck, Mount, Release, Resources, RunSpec};
 use scomo_engine::backend::{Backend, StepCx};
 use scomo_engine::conformance::ProcessBackend;
@@ -49,7 +50,7 @@ fn a_program_for_another_machine_is_the_packages_fault() {
     let run = RunSpec { args: vec!["/bin/alien".to_owned()], ..RunSpec::default() };
     let spec = common::spec("web", "1", &descriptor, run, None);
     device.layout.package("only", std::slice::from_ref(&spec));
-    let id = scomo_package::release_id(&spec).expect("id");
+    let id = ReleaseId::of(&spec).expect("id");
     let release = Release { id, spec, source: device.layout.source("only"), size: 0 };
     let (kind, words) = does_not_start(&device, &release);
     assert_eq!(kind, FailureKind::Invalid, "{words}");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{Device, IDLE, failed, kill, ok, processes_with, until};
 use scomo_core::failure::FailureKind;
+use scomo_core::id::ReleaseId;
 use scomo_core::spec::{HealthCheck, Release, Restart, RunSpec};
 use scomo_engine::backend::{Backend, StepCx};
 
@@ -116,7 +117,7 @@ fn a_command_has_the_rights_of_the_component() {
     let script = "cat /proc/self/status; id; exit 1";
     let mut release = device.watched(IDLE, command(&format!("({script}) > /proc/1/fd/1; exit 1"), 600));
     release.spec.run.user = "app".to_owned();
-    release.id = scomo_package::release_id(&release.spec).expect("id");
+    release.id = ReleaseId::of(&release.spec).expect("id");
     device.start(&release);
     unhealthy(&device, &release);
     let logs = device.hear("watched", "uid=1000(app)");
@@ -153,7 +154,7 @@ fn what_does_not_run_is_unhealthy() {
     device.start(&release);
     let mut other = release.clone();
     other.spec.version = "2".to_owned();
-    other.id = scomo_package::release_id(&other.spec).expect("id");
+    other.id = ReleaseId::of(&other.spec).expect("id");
     let (words, _) = unhealthy(&device, &other);
     assert!(words.contains("another release"), "{words}");
 }

@@ -22,6 +22,7 @@ pub mod id;
 pub mod pending;
 pub mod percent;
 pub mod plan;
+mod release;
 pub mod requirement;
 pub mod spec;
 pub mod state;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ostree::gio;
 use ostree::glib;
-use scomo_core::id::Digest;
+use scomo_core::id::{Digest, ReleaseId};
 use scomo_core::spec::{
     ComponentKind, ComponentSpec, Content, FilesSpec, Metadata, PackageInfo, Payload, Release, RunSpec,
 };
@@ -15,7 +15,6 @@ use scomo_engine::backend::StepCx;
 use crate::config::Config;
 use crate::error::OsError;
 use crate::pull::{Options, REMOTE, Remote, fresh};
-use crate::release_id::release_id;
 use crate::source::Source;
 use crate::verify::Policy;
 
@@ -83,7 +82,7 @@ pub(crate) fn describe(
         health: None,
     };
     let broken = |what: &str| OsError::Broken(format!("cannot describe the commit {commit}: {what}"));
-    let id = release_id(&spec).map_err(|e| broken(&e.to_string()))?;
+    let id = ReleaseId::of(&spec).map_err(|e| broken(&e.to_string()))?;
     let digest = Digest::new(format!("sha256:{commit}")).map_err(|e| broken(&e.to_string()))?;
     let info = PackageInfo { id: source.id.to_string(), version, description, ..PackageInfo::default() };
     let release = Release { id, spec, source: text.to_owned(), size: 0 };

@@ -7,7 +7,6 @@ use scomo_core::id::{ComponentId, Digest, PackageId, ReleaseId};
 use scomo_core::spec::{
     ComponentKind, ComponentSpec, Content, FilesSpec, Metadata, PackageManifest, Payload, Release, RunSpec,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::error::PackageError;
 use crate::json;
@@ -53,12 +52,9 @@ pub(crate) fn read_manifest(
     plain_image(repository, &image, parsed)
 }
 
-/// The identity of a release: the digest of its component's canonical JSON, payload digest included.
-pub fn release_id(spec: &ComponentSpec) -> Result<ReleaseId, PackageError> {
-    let what = || "the component".to_owned();
-    let value = serde_json::to_value(spec).map_err(|source| PackageError::Json { what: what(), source })?;
-    let hash = Sha256::digest(json::canonical(&value).as_bytes());
-    Ok(ReleaseId::from_sha256(hash.into()))
+/// [`ReleaseId::of`] with an error of this crate.
+pub(crate) fn release_id(spec: &ComponentSpec) -> Result<ReleaseId, PackageError> {
+    ReleaseId::of(spec).map_err(|source| PackageError::Json { what: "the component".to_owned(), source })
 }
 
 /// Parses the package manifest and checks every limit of it. Pure; made for fuzzing too.

@@ -6,10 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
-
 use crate::error::PackageError;
+use serde::de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 /// Parses `bytes` as `T`; `what` names the text in errors. Depth is limited by the parser to 128.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, PackageError> {
@@ -21,45 +19,6 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Package
     let mut strict = serde_json::Deserializer::from_slice(bytes);
     NoDuplicates.deserialize(&mut strict).and_then(|()| strict.end()).map_err(json)?;
     serde_json::from_slice(bytes).map_err(json)
-}
-
-/// `value` as canonical JSON: object keys in byte order, no spaces. Independent of how a map type orders its keys.
-#[must_use]
-pub fn canonical(value: &Value) -> String {
-    let mut out = String::new();
-    write_canonical(value, &mut out);
-    out
-}
-
-fn write_canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let keys: BTreeSet<&String> = map.keys().collect();
-            out.push('{');
-            for (n, key) in keys.into_iter().enumerate() {
-                if n > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::String(key.clone()).to_string());
-                out.push(':');
-                write_canonical(map.get(key).unwrap_or(&Value::Null), out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (n, item) in items.iter().enumerate() {
-                if n > 0 {
-                    out.push(',');
-                }
-                write_canonical(item, out);
-            }
-            out.push(']');
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string())
-        }
-    }
 }
 
 /// Walks a document and keeps nothing of it but the keys of the objects it is in.
@@ -115,6 +74,8 @@ impl<'de> Visitor<'de> for NoDuplicates {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -133,12 +94,5 @@ mod tests {
         assert!(parse::<Value>(deep.as_bytes(), "the test").is_err());
         assert!(parse::<Value>(b"{} {}", "the test").is_err());
         assert!(parse::<Value>(b" []", "the test").is_err());
-    }
-
-    #[test]
-    fn canonical_text_does_not_depend_on_order() {
-        let a: Value =
-            serde_json::from_str(r#"{ "b": [1, {"y":null,"x":"\u00e9\""}], "a": true }"#).expect("json");
-        assert_eq!(canonical(&a), r#"{"a":true,"b":[1,{"x":"é\"","y":null}]}"#);
     }
 }

@@ -30,7 +30,7 @@ use scomo_core::id::{Digest, PackageId};
 use scomo_core::spec::Content;
 
 pub use config::{Config, KeyConfig, Policy, RegistryConfig, SignaturePolicy, Timeouts};
-pub use content::{parse_manifest, release_id};
+pub use content::parse_manifest;
 pub use error::{PackageError, io_kind};
 use oci::Platform;
 pub use oci::{Compression, Image, Layer};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use scomo_container_backend::{ContainerBackend, Settings};
 use scomo_core::effect::Target;
 use scomo_core::failure::FailureKind;
-use scomo_core::id::{ComponentId, Digest};
+use scomo_core::id::{ComponentId, Digest, ReleaseId};
 use scomo_core::spec::{
     ComponentKind, ComponentSpec, FilesSpec, HealthCheck, Metadata, Payload, Release, RunSpec,
 };
@@ -278,7 +278,7 @@ impl Device {
         let descriptor = self.layout.image(&[("version", version.as_bytes())], image);
         let spec = spec(component, version, &descriptor, run, health);
         self.layout.package("only", std::slice::from_ref(&spec));
-        let id = scomo_package::release_id(&spec).expect("release id");
+        let id = ReleaseId::of(&spec).expect("release id");
         Release { id, spec, source: self.layout.source("only"), size: 0 }
     }
 

@@ -4,9 +4,9 @@ use std::fs;
 
 use scomo_core::effect::Target;
 use scomo_core::failure::FailureKind;
+use scomo_core::id::ReleaseId;
 use scomo_core::spec::{HealthCheck, Release};
 use scomo_engine::backend::StepCx;
-use scomo_ostree_backend::release_id;
 use serde_json::json;
 
 use crate::common::{Device, OS_NAME, Repository, fails, ok, run, skip};
@@ -117,7 +117,7 @@ fn two_releases_of_one_commit_share_a_deployment() {
     let first = device.install(&source(&repository, "1"));
     let mut second = first.clone();
     second.spec.health = Some(HealthCheck { window_s: 0, ..HealthCheck::default() });
-    second.id = release_id(&second.spec).expect("id");
+    second.id = ReleaseId::of(&second.spec).expect("id");
     assert_ne!(first.id, second.id);
     let progress = device.fetch_watched(&second);
     assert_eq!(progress.last().expect("progress").bytes_done, 0, "nothing had to be moved");
