@@ -242,7 +242,8 @@ pub struct RunSpec {
     pub resources: Resources,
     /// What happens when the main process ends.
     pub restart: Restart,
-    /// Seconds between SIGTERM and SIGKILL when stopping; zero means the default of 10.
+    /// Seconds between the stop signal and SIGKILL; zero means the default of 10, at most 600 count.
+    /// A first process that does nothing about the signal takes all of them.
     pub stop_timeout_s: u64,
 }
 
