@@ -12,6 +12,7 @@ use scomo_core::command::{Command, Then};
 use scomo_core::spec::{Icon, Metadata};
 use scomo_core::tree::edit::{Edit, What};
 use scomo_core::tree::nodes::NODES;
+use scomo_core::tree::uri::Selection;
 use scomo_core::tree::{Property, Subject};
 
 #[test]
@@ -279,6 +280,9 @@ fn a_thousand_components_are_listed_in_one_walk() {
     let start = std::time::Instant::now();
     let uris = device.uris();
     println!("{} nodes in {:?}", uris.len(), start.elapsed());
+    let start = std::time::Instant::now();
+    let text = device.tnds("", &Selection::default());
+    println!("{} bytes of TNDS in {:?}", text.len(), start.elapsed());
     assert!(uris.len() > 36_000, "{}", uris.len());
     let distinct: BTreeSet<&String> = uris.iter().collect();
     assert_eq!(distinct.len(), uris.len());

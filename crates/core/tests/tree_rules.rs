@@ -8,6 +8,8 @@ use common::package;
 use common::tree::{Device, add, add_interior, delete, device, exec, replace, server, set};
 use scomo_core::command::Then;
 use scomo_core::failure::{FailureKind, ResultCode};
+use scomo_core::spec::{ICONS_BYTES_MAX, PackageManifest};
+use scomo_core::tree::base64;
 use scomo_core::tree::edit::{Edit, Given, What};
 use scomo_core::tree::export::tnds;
 use scomo_core::tree::overlay::{LEAF_BYTES_MAX, NODES_MAX, TITLE_BYTES_MAX};
@@ -110,6 +112,47 @@ fn rights_follow_a_delivered_package_too_and_nothing_is_copied_from_nothing() {
     device.life.command(common::install_from("p2", Then::Install)).unwrap();
     device.life.settle();
     assert_eq!(acl(&device, "Inventory/Deployed/db"), "Exec=mine");
+}
+
+#[test]
+fn rights_that_do_not_fit_together_are_not_copied() {
+    let mut device = device();
+    let many = |letter: &str| format!("Exec={}", letter.repeat(1000));
+    device.edit(add("Download/p1/PkgURL", "test:p1"));
+    assert_eq!(device.edit(set("", Property::Acl, &many("a"))), 200);
+    assert_eq!(device.edit(set("Download/p1", Property::Acl, &many("b"))), 200);
+    device.edit(exec("Download/p1/Operations/Download"));
+    device.life.settle();
+    assert_eq!(acl(&device, "Inventory/Delivered/p1"), "", "fewer rights are the safe side");
+}
+
+#[test]
+fn icons_of_a_package_have_limits() {
+    let check = |icons: &[(&str, usize)]| {
+        let icons: Vec<_> = icons
+            .iter()
+            .map(|(name, size)| serde_json::json!({"name": name, "data": base64::encode(&vec![7; *size])}))
+            .collect();
+        let manifest = serde_json::json!({
+            "schemaVersion": 1,
+            "id": "p",
+            "metadata": {"icons": icons, "managementScope": 1, "componentOwner": "o"},
+            "components": [{
+                "id": "c",
+                "type": "container",
+                "payload": {"kind": "image", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
+            }],
+        });
+        let manifest: PackageManifest = serde_json::from_value(manifest).unwrap();
+        let back = serde_json::from_value(serde_json::to_value(&manifest).unwrap());
+        assert_eq!(back.ok().as_ref(), Some(&manifest));
+        manifest.check().is_ok()
+    };
+    let half = ICONS_BYTES_MAX / 2;
+    assert!(check(&[("a", half), ("b", half)]) && check(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]));
+    assert!(!check(&[("a", half), ("b", half + 1)]), "too many bytes");
+    assert!(!check(&[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]), "too many icons");
+    assert!(!check(&[("a", 1), ("a", 1)]) && !check(&[("", 1)]), "each has a name of its own");
 }
 
 #[test]
