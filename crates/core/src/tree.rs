@@ -17,6 +17,7 @@ pub mod export;
 pub mod lists;
 pub mod nodes;
 pub mod overlay;
+pub mod params;
 pub mod read;
 pub mod settings;
 pub mod stamp;

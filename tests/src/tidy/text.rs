@@ -31,6 +31,8 @@ const HOSTS: &[&str] = &[
     "crates.io",
     "spdx.org",
     "json-schema.org",
+    // Where the document type of a device description says that it is.
+    "www.openmobilealliance.org",
     // Docker's login files call its registry so.
     "docker.io",
     "index.docker.io",

@@ -3,9 +3,9 @@
 
 use super::acl::Acl;
 use super::read::own_or_above;
-use super::uri::{node_id, node_name, push_segment};
+use super::uri::{is_fixed, node_id, node_name, push_segment};
 use crate::id::{ComponentId, PackageId};
-use crate::state::{Change, JobTarget, Primitive, State};
+use crate::state::{Change, Component, JobTarget, Primitive, State};
 
 const DOWNLOAD: &str = "Download";
 const DELIVERED: &str = "Inventory/Delivered";
@@ -33,8 +33,11 @@ pub(crate) fn delivered(state: &mut State, id: &PackageId, primitive: Primitive)
 pub(crate) fn deployed(state: &mut State, target: &JobTarget, primitive: Primitive, changes: &[Change]) {
     for change in changes.iter().filter(|change| change.after.is_some()) {
         let new = component_path(&change.id);
-        // What a server said of the next version is history.
-        state.tree.remove(&format!("{new}/AvailableVersion"));
+        let release = |component: &Option<Component>| component.as_ref().map(|c| c.release.id.clone());
+        if release(&change.before) != release(&change.after) {
+            // What a server said of the next version is history.
+            state.tree.remove(&format!("{new}/AvailableVersion"));
+        }
         if let (None, JobTarget::Package(package)) = (&change.before, target) {
             let branch = if primitive.downloads() { DOWNLOAD } else { DELIVERED };
             let operations = ["Activate", "Deactivate", "Remove", "Blacklist", "Whitelist"];
@@ -75,15 +78,14 @@ pub(crate) fn prune(state: &mut State) {
         return;
     }
     let State { tree, downloads, delivered, components, .. } = state;
-    let fixed = |name: &str| ["Ext", "Whitelist", "Blacklist", "CheckUpdateAlertType"].contains(&name);
     let package = |name: &str| PackageId::new(node_id(name)).ok();
     tree.retain_instances(DOWNLOAD, &|name| {
-        fixed(name) || package(name).is_some_and(|id| downloads.contains_key(&id))
+        is_fixed(name) || package(name).is_some_and(|id| downloads.contains_key(&id))
     });
     tree.retain_instances(DELIVERED, &|name| {
-        fixed(name) || package(name).is_some_and(|id| delivered.contains_key(&id))
+        is_fixed(name) || package(name).is_some_and(|id| delivered.contains_key(&id))
     });
     tree.retain_instances(DEPLOYED, &|name| {
-        fixed(name) || ComponentId::new(node_id(name)).is_ok_and(|id| components.contains_key(&id))
+        is_fixed(name) || ComponentId::new(node_id(name)).is_ok_and(|id| components.contains_key(&id))
     });
 }

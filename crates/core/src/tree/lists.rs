@@ -2,8 +2,9 @@
 //! `docs/scomo-1.1.md`.
 
 use super::base64;
-use super::overlay::{Overlay, Stored, Write};
-use super::uri::push_segment;
+use super::nodes::Format;
+use super::overlay::{NODES_MAX, Overlay, Stored, Write};
+use super::uri::{SEGMENT_BYTES_MAX, push_segment};
 use super::value::Value;
 use crate::id::{ComponentId, Digest};
 use crate::spec::{Payload, Release};
@@ -49,7 +50,7 @@ pub(super) fn blacklist(overlay: &Overlay, id: &ComponentId, component: &Compone
     let version = component.release.spec.version.as_str();
     let mut writes = without(overlay, WHITELIST, id, Some(version));
     if !has(overlay, BLACKLIST, id, Some(version)) {
-        writes.extend(entry(BLACKLIST, id, version));
+        writes.extend(entry(overlay, BLACKLIST, id, version));
     }
     writes
 }
@@ -61,7 +62,7 @@ pub(super) fn whitelist(overlay: &Overlay, id: &ComponentId, component: &Compone
     let mut writes = without(overlay, BLACKLIST, id, Some(version));
     writes.extend(without(overlay, BLACKLIST, id, None));
     if !has(overlay, WHITELIST, id, None) {
-        writes.extend(entry(WHITELIST, id, ""));
+        writes.extend(entry(overlay, WHITELIST, id, ""));
     }
     writes
 }
@@ -133,14 +134,21 @@ fn without(overlay: &Overlay, list: &str, id: &ComponentId, version: Option<&str
     own.map(|entry| Write::Remove { path: format!("{list}/{}", entry.node) }).collect()
 }
 
-/// The nodes of a new entry. Its name says what it is for, so that the same entry has the same name.
-fn entry(list: &str, id: &ComponentId, version: &str) -> Vec<Write> {
-    let mut path = list.to_owned();
+/// The nodes of a new entry, under a name that is free and says what it is for.
+fn entry(overlay: &Overlay, list: &str, id: &ComponentId, version: &str) -> Vec<Write> {
     let name = if version.is_empty() { id.to_string() } else { format!("{id}@{version}") };
-    let fits = (0..=super::uri::SEGMENT_BYTES_MAX).rev().find(|end| name.is_char_boundary(*end));
-    push_segment(&mut path, name.get(..fits.unwrap_or_default()).unwrap_or(&name));
-    let text =
-        |value: &str| Stored { format: super::Format::Chr, mime: String::new(), value: Value::from(value) };
+    let path = |number: usize| {
+        let mut name = if number == 1 { name.clone() } else { format!("{number}-{name}") };
+        let fits = (0..=SEGMENT_BYTES_MAX).rev().find(|end| name.is_char_boundary(*end));
+        name.truncate(fits.unwrap_or_default());
+        let mut path = list.to_owned();
+        push_segment(&mut path, &name);
+        path
+    };
+    let Some(path) = (1..=NODES_MAX).map(path).find(|path| overlay.node(path).is_none()) else {
+        return Vec::new();
+    };
+    let text = |value: &str| Stored { format: Format::Chr, mime: String::new(), value: Value::from(value) };
     let mut writes = vec![
         Write::Put { path: path.clone(), node: Stored::interior() },
         Write::Put { path: format!("{path}/Name"), node: text(id.as_str()) },

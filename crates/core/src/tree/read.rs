@@ -91,7 +91,8 @@ impl<'a> Tree<'a> {
         self.property_at(&place, &path, property).ok_or_else(none)
     }
 
-    /// Calls `visit` with the node at a URI and every node below it that the subject may read, parents first.
+    /// Calls `visit` with the node at a URI and every node below it that the subject may read, parents first. A node
+    /// that it may not read is left out with all below it.
     pub fn walk(&self, uri: &Uri, visit: &mut dyn FnMut(&Visit<'a, '_>)) -> Result<(), TreeError> {
         let (place, path) = self.open(uri, Access::GET, "Get")?;
         let above = path.rsplit_once('/').map(|(above, _)| above.to_owned());

@@ -266,10 +266,18 @@ pub fn node_id(name: &str) -> &str {
     name.strip_prefix('_').filter(|id| is_reserved(id)).unwrap_or(name)
 }
 
-/// The names of fixed nodes beside `<X>`, and of the table's placeholder, with any number of `_` in front.
+/// Names that nodes have which stand beside packages or components.
+const FIXED: [&str; 4] = ["Ext", "Whitelist", "Blacklist", "CheckUpdateAlertType"];
+
+/// Whether a name among packages or components is that of a fixed node.
+pub(super) fn is_fixed(name: &str) -> bool {
+    FIXED.contains(&name)
+}
+
+/// A fixed name or the table's placeholder, with any number of `_` in front.
 fn is_reserved(id: &str) -> bool {
     let plain = id.trim_start_matches('_');
-    ["Ext", "Whitelist", "Blacklist", "CheckUpdateAlertType", PLACEHOLDER].contains(&plain)
+    plain == PLACEHOLDER || is_fixed(plain)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
     clippy::indexing_slicing
 )]
 
+pub mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use scomo_core::command::{Caller, Command, Input, Rejection, Terms, Then};

@@ -8,6 +8,7 @@ use crate::tree::base64;
 use crate::tree::error::TreeError;
 use crate::tree::nodes::{Access, Format, Occurrence, PLACEHOLDER};
 use crate::tree::overlay::{LEAF_BYTES_MAX, Stored, Write};
+use crate::tree::params::install_params;
 use crate::tree::place::{Instance, Place};
 use crate::tree::read::{Tree, takes};
 use crate::tree::uri::{Query, Uri, node_id};
@@ -183,6 +184,9 @@ fn unfit(tree: &Tree<'_>, place: &Place<'_>, value: &Value<'_>) -> Option<&'stat
     match (place.branch.name, value) {
         ("Reboot", Value::Int(number)) if !settings.reboot_values.contains_key(number) => {
             Some("a number to which the settings of the device give a meaning")
+        }
+        ("InstallParams", Value::Text(text)) if install_params(text).is_none() => {
+            Some("key=value pairs, separated by ';'")
         }
         ("Algorithm", Value::Int(number)) if !settings.sha256_numbers.contains(number) => {
             Some("the number of a hash algorithm that the settings of the device name")
