@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use scomo_core::failure::{Failure, FailureKind};
+use scomo_core::failure::Failure;
+use scomo_engine::worker;
 use serde::{Deserialize, Serialize};
 
 /// Section `container` of the configuration: what packages may have of the host.
@@ -82,12 +83,11 @@ pub struct Settings {
 impl Settings {
     /// Reads the configuration of a worker's job.
     pub fn from_job(config: serde_json::Value) -> Result<Self, Failure> {
-        let broken = |what: String| Failure::new(FailureKind::Broken, what);
-        let settings: Self = serde_json::from_value(config)
-            .map_err(|e| broken(format!("the configuration of the container worker is wrong: {e}")))?;
+        let settings: Self = worker::settings(&config)?;
         for (name, path) in [("state_dir", &settings.state_dir), ("runtime_dir", &settings.runtime_dir)] {
             if !Path::new(path).is_absolute() {
-                return Err(broken(format!("{name} must be an absolute path, it is '{}'", path.display())));
+                let problem = format!("'{}' is no absolute path", path.display());
+                return Err(worker::wrong_setting(name, problem));
             }
         }
         Ok(settings)
@@ -96,6 +96,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use scomo_core::failure::FailureKind;
     use serde_json::json;
 
     use super::*;
@@ -107,13 +108,24 @@ mod tests {
         let settings = Settings::from_job(good).expect("good settings");
         assert_eq!(settings.container.runtime, Path::new("runc"));
         assert!(settings.container.host_paths.is_empty());
-        for bad in [
+        let bad = [
             json!({}),
             json!({"state_dir": "s", "runtime_dir": "/r"}),
             json!({"state_dir": "/s", "runtime_dir": "/r", "container": {"host_path": ["/"]}}),
-        ] {
+            json!({"state_dir": "/s", "runtime_dir": "/r", "container": {"remove_volumes": "no"}}),
+            json!({"state_dir": "/s", "runtime_dir": "/r", "package": {"timeouts": {"read_s": -1}}}),
+        ];
+        let names = [
+            "state_dir",
+            "'state_dir'",
+            "'container.host_path'",
+            "'container.remove_volumes'",
+            "'package.timeouts.read_s'",
+        ];
+        for (bad, name) in bad.into_iter().zip(names) {
             let failure = Settings::from_job(bad).expect_err("must be refused");
             assert_eq!(failure.kind, FailureKind::Broken);
+            assert!(failure.detail.contains(name), "{}", failure.detail);
         }
     }
 }

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 mod client;
 mod progress;
 mod serve;
+mod settings;
 
 pub use client::WorkerCommand;
 pub use serve::{Worker, serve, serve_with};
+pub use settings::{settings, wrong_setting};
 
 /// Longest job in bytes. A collect names every release that is kept, each with texts of up to a few KiB.
 pub const JOB_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use scomo_core::failure::{Failure, FailureKind};
 use scomo_core::id::ComponentId;
+use scomo_engine::worker;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -104,14 +105,12 @@ pub struct Settings {
 impl Settings {
     /// Reads the configuration of a worker's job.
     pub fn from_job(config: serde_json::Value) -> Result<Self, Failure> {
-        let broken = |what: String| Failure::new(FailureKind::Broken, what);
-        let settings: Self = serde_json::from_value(config)
-            .map_err(|e| broken(format!("the configuration of the file set worker is wrong: {e}")))?;
+        let settings: Self = worker::settings(&config)?;
         if !is_plain(&settings.state_dir) {
-            let path = settings.state_dir.display();
-            return Err(broken(format!("state_dir must be an absolute path without '..', it is '{path}'")));
+            let problem = format!("'{}' is no absolute path without '..'", settings.state_dir.display());
+            return Err(worker::wrong_setting("state_dir", problem));
         }
-        settings.files.check().map_err(broken)?;
+        settings.files.check().map_err(|what| Failure::new(FailureKind::Broken, what))?;
         Ok(settings)
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use scomo_core::failure::{Failure, FailureKind};
+use scomo_core::failure::Failure;
 use scomo_core::id::ComponentId;
+use scomo_engine::worker;
 use serde::{Deserialize, Serialize};
 
 /// Section `os` of the configuration.
@@ -148,9 +149,7 @@ pub struct JobConfig {
 impl JobConfig {
     /// Reads the configuration of a job.
     pub fn from_job(config: serde_json::Value) -> Result<Self, Failure> {
-        serde_json::from_value(config).map_err(|e| {
-            Failure::new(FailureKind::Broken, format!("the section 'os' of the configuration is wrong: {e}"))
-        })
+        worker::settings(&config)
     }
 
     /// The folder of this backend.
@@ -162,8 +161,10 @@ impl JobConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use scomo_core::failure::FailureKind;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn the_longest_prefix_counts_and_ends_at_a_border() {
@@ -195,6 +196,7 @@ mod tests {
             let failure =
                 JobConfig::from_job(json!({"state_dir": "/s", "os": os})).expect_err("must be refused");
             assert_eq!(failure.kind, FailureKind::Broken);
+            assert!(failure.detail.contains("'os."), "{}", failure.detail);
         }
     }
 }
