@@ -104,6 +104,9 @@ pub struct Terms {
     /// A package that failed before may be tried again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retry_failed: bool,
+    /// Whoever asked may not replace software by an older version.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_downgrade: bool,
     /// Where the job waits until it is permitted to go on.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub gates: BTreeSet<Gate>,

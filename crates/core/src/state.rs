@@ -8,6 +8,7 @@ use crate::command::{Caller, Gate, PackageLeaves, ReportTo, Terms};
 use crate::effect::Target;
 use crate::failure::{Failure, ResultCode};
 use crate::id::{BootId, ComponentId, Digest, JobId, Millis, PackageId, RequestId};
+use crate::requirement::compare_versions;
 use crate::spec::{ComponentKind, Content, Release};
 use crate::status::{ComponentState, ComponentStatus, DeliveredState, DeliveredStatus, DownloadStatus};
 use crate::tree::overlay::Overlay;
@@ -514,6 +515,13 @@ impl State {
         });
         let mut seen = BTreeSet::new();
         deployed.chain(delivered).chain(rollback).chain(job).filter(|r| seen.insert(&r.id)).collect()
+    }
+
+    /// Whether the release is an older version of a component than the deployed one.
+    #[must_use]
+    pub fn is_downgrade(&self, release: &Release) -> bool {
+        let deployed = self.components.get(&release.spec.id).map(|component| &component.release.spec.version);
+        deployed.is_some_and(|deployed| compare_versions(&release.spec.version, deployed).is_lt())
     }
 
     /// The job that a request was taken as, if it was.

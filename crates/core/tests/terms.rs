@@ -207,6 +207,28 @@ fn a_failed_download_is_no_bad_package_and_the_memory_is_bounded() {
 }
 
 #[test]
+fn an_older_version_is_refused_to_whom_it_is_not_allowed_and_nothing_is_downloaded() {
+    let mut life = shop();
+    life.world.offer("mixed", &[("db", "3"), ("web", "1")]);
+    let terms = || Terms { no_downgrade: true, ..Terms::default() };
+    for (package, older) in
+        [("v1", None), ("v2", None), ("v2", None), ("v1", Some("'db' 1")), ("mixed", Some("'web' 1"))]
+    {
+        let stored = life.world.stored.len();
+        give(&mut life, terms(), install_from(package, Then::Install)).unwrap();
+        life.settle();
+        let failure = life.last().failure.as_ref();
+        assert_eq!(failure.map(|failure| failure.kind), older.map(|_| FailureKind::Forbidden), "{package}");
+        if let Some(older) = older {
+            assert!(failure.unwrap().detail.starts_with(older), "{failure:?}");
+            assert_eq!(life.world.stored.len(), stored);
+            assert_eq!(life.deployed(), ["db@2!", "web@2!"]);
+        }
+    }
+    assert_eq!(install(&mut life, "v1").code, ResultCode::SUCCESS, "others may");
+}
+
+#[test]
 fn what_a_package_requires_must_be_on_the_device() {
     let mut life = shop();
     let content = life.world.offered.get_mut("v1").unwrap();

@@ -23,6 +23,13 @@ pub(super) fn check(state: &State, job: &Job) -> Result<(), Failure> {
         );
         return Err(Failure::new(FailureKind::FailedBefore, detail));
     }
+    let older = content.releases.iter().find(|release| job.terms.no_downgrade && state.is_downgrade(release));
+    if let Some(release) = older {
+        let (id, version) = (&release.spec.id, &release.spec.version);
+        let detail =
+            format!("'{id}' {version} is older than what is deployed, and whoever asked may not go back");
+        return Err(Failure::new(FailureKind::Forbidden, detail));
+    }
     let in_package = |id: &ComponentId| content.releases.iter().any(|r| r.spec.id == *id);
     for release in &content.releases {
         let outside = release.spec.requires.iter().filter(|needed| !in_package(&needed.id));
