@@ -110,9 +110,9 @@ fn status_codes_become_kinds() {
         ("503 Service Unavailable", FailureKind::Server),
     ] {
         let body = br#"{"errors":[{"code":"SOME_CODE","message":"the reason"}]}"#;
-        let fake = Fake::start(move |_| http(status, "", body));
-        let config = with_registry(unsigned(), &fake.host, plain());
-        let error = resolve(&config, &format!("docker://{}/a/b:1", fake.host)).expect_err(status);
+        let fake = answering(move |_| http(status, "", body));
+        let config = with_registry(unsigned(), &fake.address(), plain());
+        let error = resolve(&config, &format!("docker://{}/a/b:1", fake.address())).expect_err(status);
         assert_eq!(error.kind(), kind, "{status}: {error}");
         assert!(error.to_string().contains("the reason"), "{error}");
     }
@@ -131,25 +131,25 @@ fn status_codes_become_kinds() {
 fn answers_have_limits() {
     // Five million bytes of a manifest, with and without saying so.
     let long = vec![b' '; 5_000_000];
-    let fake = Fake::start(move |_| http("200 OK", "", &long));
-    let config = with_registry(unsigned(), &fake.host, plain());
-    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.host)).expect_err("too large");
+    let fake = answering(move |_| http("200 OK", "", &long));
+    let config = with_registry(unsigned(), &fake.address(), plain());
+    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.address())).expect_err("too large");
     assert_eq!(error.kind(), FailureKind::Invalid, "{error}");
     assert!(error.to_string().contains("4194304"), "{error}");
     let long = [b"HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n".to_vec(), vec![b'x'; 5_000_000]].concat();
-    let fake = Fake::start(move |_| long.clone());
-    let config = with_registry(unsigned(), &fake.host, plain());
-    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.host)).expect_err("status");
+    let fake = answering(move |_| long.clone());
+    let config = with_registry(unsigned(), &fake.address(), plain());
+    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.address())).expect_err("status");
     assert_eq!(error.kind(), FailureKind::Server, "{error}");
     // Redirects in a circle end.
     let count = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&count);
-    let fake = Fake::start(move |_| {
+    let fake = answering(move |_| {
         seen.fetch_add(1, Ordering::SeqCst);
         http("307 Temporary Redirect", "Location: /v2/again\r\n", b"")
     });
-    let config = with_registry(unsigned(), &fake.host, plain());
-    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.host)).expect_err("circle");
+    let config = with_registry(unsigned(), &fake.address(), plain());
+    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.address())).expect_err("circle");
     assert!(chain(&error).contains("redirects"), "{}", chain(&error));
     assert!(count.load(Ordering::SeqCst) < 10);
 }
@@ -183,7 +183,7 @@ fn a_server_without_ranges_is_read_again_from_the_start() {
     };
     let calls = Arc::new(AtomicUsize::new(0));
     let (seen, expected) = (Arc::clone(&calls), body.clone());
-    let fake = Fake::start(move |_| {
+    let fake = answering(move |_| {
         let mut answer = http("200 OK", "", &body);
         // The first two break off after some of the body.
         match seen.fetch_add(1, Ordering::SeqCst) {
@@ -193,18 +193,18 @@ fn a_server_without_ranges_is_read_again_from_the_start() {
         }
         answer
     });
-    let config = with_registry(unsigned(), &fake.host, plain());
-    let bytes = read_layer(&config, &format!("docker://{}/a/b:1", fake.host), &layer).expect("read");
+    let config = with_registry(unsigned(), &fake.address(), plain());
+    let bytes = read_layer(&config, &format!("docker://{}/a/b:1", fake.address()), &layer).expect("read");
     assert_eq!(bytes, expected);
     assert_eq!(calls.load(Ordering::SeqCst), 3);
     // A part that is not the part that was asked for is refused.
-    let fake = Fake::start(move |head| match head.contains("range:") {
+    let fake = answering(move |head| match head.contains("range:") {
         false => http("200 OK", "", &expected)[..100_000].to_vec(),
         true => http("206 Partial Content", "Content-Range: bytes 0-799999/800000\r\n", &expected),
     });
-    let config = with_registry(unsigned(), &fake.host, plain());
+    let config = with_registry(unsigned(), &fake.address(), plain());
     let error =
-        read_layer(&config, &format!("docker://{}/a/b:1", fake.host), &layer).expect_err("wrong part");
+        read_layer(&config, &format!("docker://{}/a/b:1", fake.address()), &layer).expect_err("wrong part");
     assert!(chain(&error).contains("another part"), "{}", chain(&error));
 }
 
@@ -214,9 +214,9 @@ fn a_manifest_that_changes_is_noticed() {
     let other = br#"{"schemaVersion":2,"manifests":[]}"#;
     let wanted = sha(b"something else");
     let header = format!("Docker-Content-Digest: {wanted}\r\n");
-    let fake = Fake::start(move |_| http("200 OK", &header, other));
-    let config = with_registry(unsigned(), &fake.host, plain());
-    let error = resolve(&config, &format!("docker://{}/a/b@{wanted}", fake.host)).expect_err("changed");
+    let fake = answering(move |_| http("200 OK", &header, other));
+    let config = with_registry(unsigned(), &fake.address(), plain());
+    let error = resolve(&config, &format!("docker://{}/a/b@{wanted}", fake.address())).expect_err("changed");
     assert_eq!(error.kind(), FailureKind::Corrupt, "{error}");
 }
 
@@ -227,7 +227,7 @@ fn a_token_is_asked_for_and_used() {
     let log = Arc::clone(&seen);
     let realm = Arc::new(std::sync::OnceLock::new());
     let realm_in = Arc::<std::sync::OnceLock<String>>::clone(&realm);
-    let fake = Fake::start(move |head| {
+    let fake = answering(move |head| {
         log.lock().expect("log").push(head.to_owned());
         if head.starts_with("GET /token") {
             return match head.contains("authorization: Basic ZGV2OnNlY3JldA==") {
@@ -242,18 +242,18 @@ fn a_token_is_asked_for_and_used() {
         let header = format!("WWW-Authenticate: Bearer realm=\"http://{realm}/token\",service=\"test\"\r\n");
         http("401 Unauthorized", &header, b"{}")
     });
-    realm.set(fake.host.clone()).expect("once");
-    let source = format!("docker://{}/team/app:1", fake.host);
+    realm.set(fake.address()).expect("once");
+    let source = format!("docker://{}/team/app:1", fake.address());
     let settings =
         RegistryConfig { username: Some("dev".to_owned()), password: Some("secret".to_owned()), ..plain() };
-    let config = with_registry(unsigned(), &fake.host, settings.clone());
+    let config = with_registry(unsigned(), &fake.address(), settings.clone());
     let error = resolve(&config, &source).expect_err("an empty index");
     assert_eq!(error.kind(), FailureKind::Unsupported, "{}", chain(&error));
     let heads = seen.lock().expect("log").join("\n");
     assert!(heads.contains("scope=repository%3Ateam%2Fapp%3Apull"), "{heads}");
     assert!(heads.contains("service=test"), "{heads}");
     let wrong = RegistryConfig { password: Some("x".to_owned()), ..settings };
-    let config = with_registry(unsigned(), &fake.host, wrong);
+    let config = with_registry(unsigned(), &fake.address(), wrong);
     let error = resolve(&config, &source).expect_err("wrong password");
     assert_eq!(error.kind(), FailureKind::Unauthorized, "{}", chain(&error));
     assert!(error.to_string().contains("check the configured"), "{error}");
@@ -263,20 +263,20 @@ fn a_token_is_asked_for_and_used() {
 fn credentials_do_not_follow_redirects_to_other_hosts() {
     let seen = Arc::new(std::sync::Mutex::new(String::new()));
     let log = Arc::clone(&seen);
-    let other = Fake::start(move |head| {
+    let other = answering(move |head| {
         *log.lock().expect("log") = head.to_owned();
         http("404 Not Found", "", b"")
     });
     // Another name for loopback is another host.
-    let elsewhere = other.host.replace("127.0.0.1", "localhost");
-    let fake = Fake::start(move |head| match head.contains("authorization: Basic") {
+    let elsewhere = other.address().replace("127.0.0.1", "localhost");
+    let fake = answering(move |head| match head.contains("authorization: Basic") {
         true => http("307 Temporary Redirect", &format!("Location: http://{elsewhere}/x\r\n"), b""),
         false => http("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", b""),
     });
     let settings =
         RegistryConfig { username: Some("dev".to_owned()), password: Some("secret".to_owned()), ..plain() };
-    let config = with_registry(unsigned(), &fake.host, settings);
-    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.host)).expect_err("nothing there");
+    let config = with_registry(unsigned(), &fake.address(), settings);
+    let error = resolve(&config, &format!("docker://{}/a/b:1", fake.address())).expect_err("nothing there");
     assert_eq!(error.kind(), FailureKind::NotFound, "{}", chain(&error));
     let head = seen.lock().expect("log").to_lowercase();
     assert!(head.starts_with("get /x") && !head.contains("authorization"), "{head}");
@@ -296,13 +296,13 @@ fn an_encrypted_registry_cannot_lead_to_an_unencrypted_one() {
     let server = Arc::new(server.expect("server"));
     let reached = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&reached);
-    let plain_target = Fake::start(move |_| {
+    let plain_target = answering(move |_| {
         seen.fetch_add(1, Ordering::SeqCst);
         http("200 OK", "", br#"{"schemaVersion":2,"manifests":[]}"#)
     });
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let host = listener.local_addr().expect("address").to_string();
-    let location = format!("Location: http://{}/v2/a/b/manifests/1\r\n", plain_target.host);
+    let location = format!("Location: http://{}/v2/a/b/manifests/1\r\n", plain_target.address());
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let session = rustls::ServerConnection::new(Arc::clone(&server)).expect("session");

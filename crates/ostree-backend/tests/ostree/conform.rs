@@ -21,7 +21,7 @@ struct Machine {
 impl Machine {
     fn new(in_process: bool, local: bool) -> Self {
         let repository = Repository::new();
-        let server = Server::start(repository.web_root());
+        let server = Server::start(repository.web_root()).expect("a server");
         let disk = Disk::new(64);
         let sysroot = disk.path().join("sysroot");
         let mut device = Device::in_folder(&repository, tempfile::tempdir().expect("dir"), sysroot);

@@ -13,7 +13,7 @@ use crate::common::{Device, Repository, Server, fails, run, skip, until};
 
 fn world() -> (Repository, Server, Device) {
     let repository = Repository::new();
-    let server = Server::start(repository.web_root());
+    let server = Server::start(repository.web_root()).expect("a server");
     let mut device = Device::new(&repository);
     device.trust(&server);
     (repository, server, device)
@@ -131,7 +131,7 @@ fn a_repository_that_goes_away_is_resumed() {
         fails(FailureKind::Unavailable, device.try_fetch(&v1));
     }
     assert_eq!(device.deployed(), before);
-    server.fail_after(usize::MAX);
+    server.mend();
     server.asked();
     device.fetch(&v1);
     let asked = server.asked().iter().filter(|path| path.ends_with(".filez")).count();
@@ -172,14 +172,14 @@ fn answers_of_the_server_are_told_apart() {
         (503, FailureKind::Server),
     ];
     for (status, kind) in cases {
-        server.answer(status);
+        server.fail_with(status);
         assert_eq!(device.try_fetch(&v1).expect_err("fetch").kind, kind, "{status}");
         if status != 403 {
             // libostree takes a refused summary for a missing one.
             assert_eq!(device.try_resolve(&source).expect_err("resolve").kind, kind, "{status}");
         }
     }
-    server.answer(0);
+    server.mend();
     device.fetch(&v1);
 }
 
@@ -307,6 +307,6 @@ fn a_slow_server_can_be_cancelled() {
         fails(FailureKind::Cancelled, device.open().fetch(&v1, &cx));
     });
     assert!(begun.elapsed() < Duration::from_secs(15), "it waited for the server");
-    server.slow(Duration::ZERO);
+    server.mend();
     device.fetch(&v1);
 }

@@ -23,7 +23,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let repository = Repository::new();
-        let server = Server::start(repository.web_root());
+        let server = Server::start(repository.web_root()).expect("a server");
         let device = Device::new(&repository);
         Self { repository, server, device }
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ use scomo_core::id::{Digest, PackageId};
 use scomo_core::spec::Content;
 use scomo_package::builder::{BuildOptions, Built, KeyKind, KeyPair, build, keygen, parse_recipe};
 use scomo_package::{Config, KeyConfig, PackageError, Policy, RegistryConfig, SignaturePolicy};
+pub use scomo_tests::http::Server;
 use sha2::Digest as _;
 use tempfile::TempDir;
 
@@ -274,32 +275,9 @@ fn cut(client: TcpStream, target: SocketAddr, limit: u64) {
     let _closed = down.into_inner().shutdown(std::net::Shutdown::Both);
 }
 
-/// An HTTP server that answers every request with what `answer` makes of its first line and headers.
-pub struct Fake {
-    pub host: String,
-}
-
-impl Fake {
-    pub fn start(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let host = listener.local_addr().expect("address").to_string();
-        let answer = Arc::new(answer);
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let Ok(mut client) = client else { return };
-                let answer = Arc::clone(&answer);
-                std::thread::spawn(move || {
-                    let mut head = Vec::new();
-                    let mut byte = [0];
-                    while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|n| n == 1) {
-                        head.push(byte[0]);
-                    }
-                    let _sent = client.write_all(&answer(&String::from_utf8_lossy(&head)));
-                });
-            }
-        });
-        Self { host }
-    }
+/// A server that answers every request with what `answer` makes of its head.
+pub fn answering(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Server {
+    Server::answering(answer).expect("a server")
 }
 
 /// A whole HTTP answer that closes the connection.

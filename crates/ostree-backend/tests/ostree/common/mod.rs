@@ -18,11 +18,10 @@ use scomo_ostree_backend::{JobConfig, OstreeBackend};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-mod http;
 mod repository;
 
-pub use http::Server;
 pub use repository::Repository;
+pub use scomo_tests::http::Server;
 
 /// Name of the OS in every sysroot.
 pub const OS_NAME: &str = "demo";
