@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use scomo_core::command::{Caller, Command, PackageLeaves, Terms};
-use scomo_core::id::{ComponentId, JobId, PackageId, RequestId};
+use scomo_core::id::{ComponentId, JobId, PackageId};
 use scomo_core::state::State;
 use scomo_dbus::Error;
 use scomo_engine::engine::View;
@@ -70,13 +70,7 @@ impl Door {
 
     /// Hands a command to the engine and waits until the bus shows what it changed, so that the objects that the
     /// answer names are there when the caller gets it.
-    async fn submit(
-        &self,
-        caller: Caller,
-        request: Option<RequestId>,
-        command: Command,
-    ) -> Result<Option<JobId>, Error> {
-        let terms = Terms { request, ..Terms::default() };
+    async fn submit(&self, caller: Caller, terms: Terms, command: Command) -> Result<Option<JobId>, Error> {
         let taken = self.engine.submit(caller, terms, command).await?;
         let mut published = self.published.subscribe();
         let shown = published.wait_for(|revision| *revision >= taken.revision);
@@ -110,7 +104,7 @@ impl Door {
         let (spool, name) = (self.spool.clone(), id.to_string());
         let source = blocking(move || spool.take(&name, data)).await??;
         let command = Command::AddDelivered { id, source: source.clone(), leaves };
-        let taken = self.submit(caller, None, command).await;
+        let taken = self.submit(caller, Terms::default(), command).await;
         // After a failure that leaves open what happened, the file stays; the next start deletes it if it is not wanted.
         if taken.as_ref().is_err_and(|error| !matches!(error, Error::Failed(_))) {
             let spool = self.spool.clone();

@@ -353,6 +353,33 @@ fn what_takes_more_than_the_verb_is_asked_for_too() {
 }
 
 #[test]
+fn an_older_version_that_shows_only_later_ends_the_job() {
+    if !is_root("an_older_version_that_shows_only_later_ends_the_job") {
+        return;
+    }
+    let (device, polkit) = device("", Answer::YesBut("org.scomo1.downgrade"));
+    let install = |source| call("Install", &["sa{sv}", source, "0"]);
+    let job = |number: u64, property: &str| {
+        let object = format!("/org/scomo1/job/{number}");
+        run(&mut device.busctl(&["get-property", ROOT[0], &object, "org.scomo1.Job", property])).1
+    };
+    let (code, text) = run(&mut device.busctl_as_nobody(None, &install("sim:app@2")));
+    assert_eq!(code, 0, "{text}");
+    wait_until(|| job(1, "Result") == "s \"done\"\n");
+    polkit.asked();
+    let (code, text) = run(&mut device.busctl_as_nobody(None, &install("sim:app@1")));
+    assert_eq!(code, 0, "{text}");
+    // The second one is asked without a word to the user.
+    let asked = [("org.scomo1.install".to_owned(), true), ("org.scomo1.downgrade".to_owned(), false)];
+    assert_eq!(polkit.asked(), asked);
+    wait_until(|| job(2, "Result") == "s \"failed\"\n");
+    assert!(job(2, "Message").contains("1 is older than what is deployed"), "{}", job(2, "Message"));
+    let (code, text) = run(&mut device.busctl(&install("sim:app@1")));
+    assert_eq!(code, 0, "{text}");
+    wait_until(|| job(3, "Result") == "s \"done\"\n");
+}
+
+#[test]
 fn a_polkit_that_hangs_refuses_and_only_so_many_questions_are_open() {
     if !is_root("a_polkit_that_hangs_refuses_and_only_so_many_questions_are_open") {
         return;

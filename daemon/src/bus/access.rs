@@ -71,6 +71,26 @@ impl Access {
         self.may(header, [Action::of_command(command)].into_iter().chain(stricter)).await
     }
 
+    /// Whether a caller that may give this command may go back to an older version by it, where that shows only later.
+    /// Nobody is asked for a password for what may not happen.
+    ///
+    /// # Errors
+    /// When the bus does not say who the caller is, or whether polkit is there.
+    pub async fn may_downgrade(
+        &self,
+        header: &Header<'_>,
+        command: &Command,
+        state: &State,
+    ) -> Result<bool, Error> {
+        let caller = self.caller(header).await?;
+        if !stricter::is_unseen(state, command) || self.is_trusted(&caller) || !self.polkit_decides().await? {
+            return Ok(true);
+        }
+        let (sender, uid, who) = (&caller.sender, caller.uid, caller.name.as_str());
+        let question = Question { sender, uid, who, interactive: false };
+        Ok(self.polkit.check(&question, Action::Downgrade).await.is_ok())
+    }
+
     /// The caller, if it may call this method. For methods that do not end in a command.
     ///
     /// # Errors
@@ -89,7 +109,7 @@ impl Access {
         actions: impl IntoIterator<Item = Action>,
     ) -> Result<Caller, Error> {
         let caller = self.caller(header).await?;
-        let allowed = if caller.uid == 0 || caller.uid == self.own_uid {
+        let allowed = if self.is_trusted(&caller) {
             Ok(())
         } else if self.polkit_decides().await? {
             let interactive = header.primary().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
@@ -118,6 +138,10 @@ impl Access {
             self.polkit.check(question, action).await?;
         }
         Ok(())
+    }
+
+    fn is_trusted(&self, caller: &Known) -> bool {
+        caller.uid == 0 || caller.uid == self.own_uid
     }
 
     async fn polkit_decides(&self) -> Result<bool, Error> {

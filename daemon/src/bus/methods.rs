@@ -4,7 +4,7 @@
 
 use std::os::fd::OwnedFd as StdFd;
 
-use scomo_core::command::{Command, PackageLeaves, Then};
+use scomo_core::command::{Command, PackageLeaves, Terms, Then};
 use scomo_core::id::{ComponentId, InvalidId, JobId, PackageId, RequestId};
 use scomo_dbus::{
     DeliveryPackage, DeploymentComponent, Download, Error, Job, Manager, OptionMap, OptionReader,
@@ -99,8 +99,10 @@ impl Door {
         request: Option<RequestId>,
         command: Command,
     ) -> Answer<OwnedObjectPath> {
-        let caller = self.access.may_give(header, &command, &self.view().state).await?;
-        let job = self.submit(caller, request, command).await?;
+        let view = self.view();
+        let caller = self.access.may_give(header, &command, &view.state).await?;
+        let no_downgrade = !self.access.may_downgrade(header, &command, &view.state).await?;
+        let job = self.submit(caller, Terms { request, no_downgrade, ..Terms::default() }, command).await?;
         job.map(|JobId(id)| path::job(id))
             .ok_or_else(|| Error::Failed("the engine started no job".to_owned()))
     }
@@ -108,7 +110,7 @@ impl Door {
     /// Submits a command that is done when it is accepted.
     async fn change(&self, header: &Header<'_>, command: Command) -> Answer<()> {
         let caller = self.access.may_give(header, &command, &self.view().state).await?;
-        self.submit(caller, None, command).await?;
+        self.submit(caller, Terms::default(), command).await?;
         Ok(())
     }
 }
