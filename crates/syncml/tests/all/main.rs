@@ -1,0 +1,15 @@
+//! Tests of the crate from outside: messages, foreign tools, and whole sessions against a scripted server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod codec;
+mod external;
+mod mutation;
+mod samples;
+mod tnds;
