@@ -9,7 +9,14 @@
 )]
 
 mod codec;
+mod commands;
 mod external;
+mod flows;
+mod groups;
+mod login;
 mod mutation;
+mod objects;
 mod samples;
 mod tnds;
+mod tree;
+mod world;
