@@ -4,6 +4,7 @@ mod cursor;
 mod emit;
 mod encoder;
 mod parse;
+mod table;
 mod tnds;
 mod wbxml;
 mod xml;
@@ -58,12 +59,12 @@ impl Encoding {
 /// Reads a message.
 pub fn decode(bytes: &[u8], encoding: Encoding) -> Result<Message, SyncmlError> {
     let mut source = source(bytes, encoding)?;
-    parse::message(&mut Cursor::new(source.as_mut()))
+    parse::message(&mut Cursor::new(source.as_mut(), bytes.len()))
 }
 
 /// Writes a message. Only binary data in XML can fail.
 pub fn encode(message: &Message, encoding: Encoding) -> Result<Vec<u8>, SyncmlError> {
-    let mut writer = MessageWriter::new(encoding, &message.header);
+    let mut writer = MessageWriter::new(encoding, false, &message.header);
     for command in &message.commands {
         writer.push(command);
     }

@@ -63,7 +63,7 @@
 //! }
 //! # let config = Config {
 //! #     device_id: "urn:test:dev1".to_owned(), server_uri: "https://dm.example/dm".to_owned(),
-//! #     encoding: Encoding::Wbxml, session_id: session_id_text(1), server_initiated: false,
+//! #     encoding: Encoding::Wbxml, string_table: false, session_id: session_id_text(1), server_initiated: false,
 //! #     device_info: vec![("./DevInfo/DevId".to_owned(), "urn:test:dev1".to_owned())],
 //! #     client: None, server: None, max_message: 16 << 10, max_object: 1 << 20,
 //! #     response_timeout: Duration::from_secs(60), interaction_timeout: Duration::from_secs(60),

@@ -2,8 +2,9 @@
 
 /// Largest message that is decoded, in bytes. A session announces far less; this bounds whoever decodes by hand.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Text that one message may decode to, in bytes. WBXML can repeat one long string of its table in two bytes each.
-pub const TEXT_BYTES_MAX: usize = 16 << 20;
+/// How many times as long as a document its text may be: WBXML can repeat a long string of its table in two bytes each.
+/// Writers that use the table for what it is meant for stay below four.
+pub const TEXT_FACTOR_MAX: usize = 16;
 /// Deepest nesting of elements. A description of a tree inside an Add inside an Atomic needs about twenty-five.
 pub const DEPTH_MAX: usize = 32;
 /// Most commands, inner ones included, in one message. No server sends a hundred; a list of statuses may be long.
@@ -36,6 +37,11 @@ pub const UI_CHOICES_MAX: usize = 64;
 pub const UI_ANSWER_BYTES_MAX: usize = 4096;
 /// Longest time that a server may keep a message on a screen, or wait for a user, in seconds.
 pub const UI_SECONDS_MAX: u64 = 24 * 3600;
+/// Most memory for values that wait to be sent, in bytes: an inventory of 20,000 nodes takes about five million.
+pub const RESULTS_BYTES_MAX: usize = 8 << 20;
+/// Most memory for everything that waits to be sent, in bytes. A server that keeps asking without taking the answers
+/// reaches it.
+pub const OUTBOX_BYTES_MAX: usize = 12 << 20;
 /// By how much a message may exceed the size that we announced: servers count without the envelope.
 pub const MESSAGE_OVERSHOOT: usize = 1024;
 /// Smallest MaxMsgSize of a server that is worth a session: the header and one status need about this.

@@ -22,7 +22,10 @@ pub use config::{Alert, ClientLogin, Config, Event, Input, Outgoing, Output, Ser
 use crate::code::{Code, alert};
 use crate::codec::{Encoding, MessageWriter, decode, is_xml_text};
 use crate::error::SyncmlError;
-use crate::limits::{MESSAGE_OVERSHOOT, PEER_MESSAGE_BYTES_MIN, RESP_URI_BYTES_MAX, SEND_BYTES_MAX};
+use crate::limits::{
+    MESSAGE_OVERSHOOT, OUTBOX_BYTES_MAX, PEER_MESSAGE_BYTES_MIN, RESP_URI_BYTES_MAX, RESULTS_BYTES_MAX,
+    SEND_BYTES_MAX,
+};
 use crate::message::{Command, Header, Item, Location, Message, Meta, Request, Status, Verb};
 use crate::tree::Tree;
 use login::{Login, Trust, Welcome};
@@ -233,7 +236,8 @@ impl Session {
                 self.objects.begin_message();
                 let msg_id = message.header.msg_id.clone();
                 self.answer_header(&message.header, trust);
-                self.work = Work::new(msg_id, requests);
+                let room = RESULTS_BYTES_MAX.saturating_sub(self.outbox.weight());
+                self.work = Work::new(msg_id, requests, room);
                 if self.aborting {
                     self.work.cancel();
                 }
@@ -254,13 +258,15 @@ impl Session {
     /// Whether a message was here before, or answers an older one of ours.
     fn is_stale(&self, message: &Message, about_header: Option<&Status>) -> bool {
         let number = |text: &str| text.parse::<u64>().ok();
+        // What it answers says it surely; some servers count their own messages oddly.
+        if let Some(answers) = about_header.and_then(|status| status.msg_ref.as_deref()) {
+            return number(answers) != Some(self.sent.into());
+        }
         let id = message.header.msg_id.as_str();
-        let old = self.peer.message.as_deref().is_some_and(|newest| match (number(newest), number(id)) {
+        self.peer.message.as_deref().is_some_and(|newest| match (number(newest), number(id)) {
             (Some(newest), Some(id)) => id <= newest,
             _ => newest == id,
-        });
-        let answers = about_header.and_then(|status| status.msg_ref.as_deref());
-        old || answers.is_some_and(|answers| number(answers) != Some(self.sent.into()))
+        })
     }
 
     fn learn(&mut self, header: &Header) -> Result<(), SessionError> {
@@ -350,6 +356,9 @@ impl Session {
         for alert in self.objects.take_alerts() {
             self.outbox.reply(Entry::whole(Command::Request(alert)));
         }
+        if self.outbox.weight() > OUTBOX_BYTES_MAX {
+            return Err(SessionError::Flooded);
+        }
         let nothing_to_say = self.outbox.is_empty() && self.server_done && !self.objects.is_open();
         if nothing_to_say && !self.aborting { Ok(true) } else { self.send(now) }
     }
@@ -370,13 +379,17 @@ impl Session {
             return Err(SessionError::TooManyMessages(self.sent));
         }
         self.sent += 1;
-        let writer = MessageWriter::new(self.config.encoding, &self.header());
+        let header = self.header();
+        let writer = MessageWriter::new(self.config.encoding, self.config.string_table, &header);
         let answer = self.answer.take();
         let mut filler = Filler::new(writer, self.peer.max_message, answer);
         if filler.is_over() {
             return Err(SessionError::PeerTooSmall);
         }
-        let fates = self.outbox.fill(&mut filler).map_err(|outbox::DoesNotFit| SessionError::PeerTooSmall)?;
+        let fates = self
+            .outbox
+            .fill(&mut filler, self.peer.max_object)
+            .map_err(|outbox::DoesNotFit| SessionError::PeerTooSmall)?;
         self.tell(fates);
         if self.aborting {
             filler.push(Request::alert(alert::ABORT));
@@ -399,7 +412,7 @@ impl Session {
         Ok(false)
     }
 
-    fn header(&self) -> Header {
+    fn header(&mut self) -> Header {
         let number = |size: usize| u64::try_from(size).ok();
         let name = self.login.user().map(str::to_owned);
         Header {

@@ -26,26 +26,23 @@ impl NodeUri {
             "." | "./" => return Ok(Self::root()),
             _ => text.strip_prefix("./").unwrap_or(text),
         };
-        let mut uri = Self::root();
+        let mut uri = String::with_capacity(relative.len() + 2);
+        uri.push('.');
         for (depth, segment) in relative.split('/').enumerate() {
             if depth >= SEGMENTS_MAX {
                 return Err(Code::URI_TOO_LONG);
             }
             let name = unescape(segment, false).ok_or(Code::BAD_REQUEST)?;
-            uri = uri.child(&name)?;
+            check_name(&name)?;
+            uri.push('/');
+            uri.push_str(&name);
         }
-        Ok(uri)
+        Ok(Self(uri))
     }
 
     /// The URI of a child. The name is taken as it is, without escapes.
     pub fn child(&self, name: &str) -> Result<Self, Code> {
-        let bad = name.is_empty() || name == "." || name == "..";
-        if bad || name.contains(|c: char| c == '/' || c.is_control()) {
-            return Err(Code::BAD_REQUEST);
-        }
-        if name.len() > SEGMENT_BYTES_MAX {
-            return Err(Code::URI_TOO_LONG);
-        }
+        check_name(name)?;
         Ok(Self(format!("{}/{name}", self.0)))
     }
 
@@ -77,6 +74,14 @@ impl NodeUri {
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.strip_prefix(&other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+fn check_name(name: &str) -> Result<(), Code> {
+    let bad = name.is_empty() || name == "." || name == "..";
+    if bad || name.contains(|c: char| c == '/' || c.is_control()) {
+        return Err(Code::BAD_REQUEST);
+    }
+    if name.len() > SEGMENT_BYTES_MAX { Err(Code::URI_TOO_LONG) } else { Ok(()) }
 }
 
 /// As it is written in messages: `%` and `?` are escaped.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::SyncmlError;
-use crate::limits::{DEPTH_MAX, TEXT_BYTES_MAX};
+use crate::limits::{DEPTH_MAX, TEXT_FACTOR_MAX};
 use crate::tag::Tag;
 
 /// One step through a document.
@@ -46,8 +46,9 @@ type Mixed<'c, 's, 'de> =
 type Walk<'c, 's, 'de> = &'c mut dyn FnMut(&mut Cursor<'s, 'de>, Name) -> Result<(), SyncmlError>;
 
 impl<'s, 'de> Cursor<'s, 'de> {
-    pub(crate) fn new(source: &'s mut dyn Source<'de>) -> Self {
-        Self { source, depth: 0, text_left: TEXT_BYTES_MAX }
+    /// `length` is that of the document in bytes.
+    pub(crate) fn new(source: &'s mut dyn Source<'de>, length: usize) -> Self {
+        Self { source, depth: 0, text_left: length.saturating_mul(TEXT_FACTOR_MAX) }
     }
 
     fn next(&mut self) -> Result<Event<'de>, SyncmlError> {
@@ -68,7 +69,8 @@ impl<'s, 'de> Cursor<'s, 'de> {
 
     fn spend(&mut self, bytes: usize) -> Result<(), SyncmlError> {
         let left = self.text_left.checked_sub(bytes);
-        self.text_left = left.ok_or(SyncmlError::Limit { what: "bytes of text", max: TEXT_BYTES_MAX })?;
+        self.text_left =
+            left.ok_or(SyncmlError::Limit { what: "repetitions of its text", max: TEXT_FACTOR_MAX })?;
         Ok(())
     }
 

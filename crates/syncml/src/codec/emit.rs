@@ -17,8 +17,8 @@ const CLOSING_BYTES: usize = 48;
 
 impl MessageWriter {
     /// The header, and the start of the body.
-    pub(crate) fn new(encoding: Encoding, header: &Header) -> Self {
-        let mut encoder = Encoder::message(encoding);
+    pub(crate) fn new(encoding: Encoding, string_table: bool, header: &Header) -> Self {
+        let mut encoder = Encoder::message(encoding, string_table);
         encoder.start(syncml::SYNCML);
         write_header(&mut encoder, header);
         encoder.start(syncml::SYNC_BODY);

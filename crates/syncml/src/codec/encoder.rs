@@ -1,6 +1,7 @@
 //! Writes elements in either encoding. Knows nothing about messages.
 
 use super::Encoding;
+use super::table::StringTable;
 use super::xml::is_xml;
 use crate::tag::Tag;
 
@@ -12,12 +13,14 @@ pub(crate) struct Encoder {
     open: Vec<Tag>,
     page: u8,
     lossy: bool,
+    table: Option<StringTable>,
 }
 
 /// A place in the document to which one can go back until an element that was open there ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     length: usize,
+    table: usize,
     open: usize,
     page: u8,
 }
@@ -28,19 +31,28 @@ const VERSION: u8 = 0x02;
 const CHARSET: u8 = 106;
 /// SyncML 1.2 as a number of several bytes.
 const PUBLIC_ID_SYNCML: [u8; 2] = [0xA4, 0x01];
+/// What stands before the string table of a message: version, public identifier and charset.
+const HEADER_BYTES: usize = 4;
+/// Longest number that says how long something in a message is.
+const NUMBER_BYTES_MAX: usize = 4;
 /// The description of a tree has no number, only this name.
 const FORMAL_ID_DDF: &[u8] = b"-//OMA//DTD-DM-DDF 1.2//EN\0";
 
 impl Encoder {
-    /// The start of a message.
-    pub(super) fn message(encoding: Encoding) -> Self {
+    /// The start of a message. Only WBXML has string tables.
+    pub(super) fn message(encoding: Encoding, string_table: bool) -> Self {
         let mut encoder = Self::fragment(encoding);
         match encoding {
             Encoding::Xml => encoder.out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>"),
             Encoding::Wbxml => {
                 encoder.out.push(VERSION);
                 encoder.out.extend_from_slice(&PUBLIC_ID_SYNCML);
-                encoder.out.extend_from_slice(&[CHARSET, 0]);
+                encoder.out.push(CHARSET);
+                if string_table {
+                    encoder.table = Some(StringTable::default());
+                } else {
+                    encoder.out.push(0);
+                }
             }
         }
         encoder
@@ -58,25 +70,33 @@ impl Encoder {
     }
 
     fn fragment(encoding: Encoding) -> Self {
-        Self { out: Vec::new(), encoding, open: Vec::new(), page: 0, lossy: false }
+        Self { out: Vec::new(), encoding, open: Vec::new(), page: 0, lossy: false, table: None }
     }
 
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
     }
 
+    /// Bytes written so far, or a few more.
     pub(super) fn len(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.table().len() + NUMBER_BYTES_MAX
+    }
+
+    fn table(&self) -> &[u8] {
+        self.table.as_ref().map_or(&[], StringTable::bytes)
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark { length: self.out.len(), open: self.open.len(), page: self.page }
+        Mark { length: self.out.len(), table: self.table().len(), open: self.open.len(), page: self.page }
     }
 
     pub(super) fn undo(&mut self, mark: Mark) {
         self.out.truncate(mark.length);
         self.open.truncate(mark.open);
         self.page = mark.page;
+        if let Some(table) = &mut self.table {
+            table.truncate(mark.table);
+        }
     }
 
     /// Begins an element.
@@ -105,7 +125,16 @@ impl Encoder {
 
     /// An element with text.
     pub(super) fn leaf(&mut self, tag: Tag, text: &str) {
-        self.data(tag, text.as_bytes());
+        let Some((offset, rest)) = self.table.as_mut().and_then(|table| table.split(text)) else {
+            return self.data(tag, text.as_bytes());
+        };
+        self.start(tag);
+        self.out.push(0x83);
+        self.number(offset);
+        if !rest.is_empty() {
+            self.bytes(rest.as_bytes());
+        }
+        self.end();
     }
 
     /// An element with bytes.
@@ -140,6 +169,12 @@ impl Encoder {
         while !self.open.is_empty() {
             self.end();
         }
+        if let Some(table) = self.table.take() {
+            let body = self.out.split_off(HEADER_BYTES);
+            self.number(table.bytes().len());
+            self.out.extend_from_slice(table.bytes());
+            self.out.extend(body);
+        }
         (self.out, self.lossy)
     }
 
@@ -168,15 +203,18 @@ impl Encoder {
     fn xml(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {
             let mut rest = chunk.valid();
-            while let Some(at) = rest.find(|c: char| xml_escape(c).is_some() || !is_xml(c)) {
+            // Byte by byte, as most text has nothing special: the speed of the whole encoder is here.
+            while let Some(at) = rest.bytes().position(may_be_special) {
                 let (plain, special) = rest.split_at(at);
                 self.out.extend_from_slice(plain.as_bytes());
                 let character = special.chars().next().unwrap_or_default();
+                let (character_bytes, behind) = special.as_bytes().split_at(character.len_utf8());
                 match xml_escape(character) {
                     Some(escape) => self.out.extend_from_slice(escape.as_bytes()),
+                    None if is_xml(character) => self.out.extend_from_slice(character_bytes),
                     None => self.replace(),
                 }
-                rest = special.get(character.len_utf8()..).unwrap_or_default();
+                rest = special.get(special.len() - behind.len()..).unwrap_or_default();
             }
             self.out.extend_from_slice(rest.as_bytes());
             if !chunk.invalid().is_empty() {
@@ -218,9 +256,16 @@ pub(crate) fn xml_escape(character: char) -> Option<&'static str> {
     }
 }
 
+/// Whether a character that begins with this byte may need an escape, or be one that XML forbids: those are control
+/// characters, and two at the end of the three-byte range.
+fn may_be_special(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'&' | b'<' | b'>' | 0xEF)
+}
+
 /// Whether XML can carry the bytes as text.
 pub(crate) fn is_xml_text(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_xml))
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    !bytes.iter().any(|byte| may_be_special(*byte)) || text.chars().all(is_xml)
 }
 
 #[cfg(test)]

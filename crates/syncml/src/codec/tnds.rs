@@ -18,7 +18,7 @@ pub fn decode_tnds(bytes: &[u8]) -> Result<Tnds> {
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let encoding = if text.trim_ascii_start().starts_with(b"<") { Encoding::Xml } else { Encoding::Wbxml };
     let mut source = source(bytes, encoding)?;
-    let mut cursor = Cursor::new(source.as_mut());
+    let mut cursor = Cursor::new(source.as_mut(), bytes.len());
     let mut tnds = Tnds::default();
     let mut left = TNDS_NODES_MAX;
     cursor.root(ddf::MGMT_TREE)?;

@@ -18,6 +18,9 @@ pub struct Config {
     pub server_uri: String,
     /// How messages are written, both ways.
     pub encoding: Encoding,
+    /// Whether binary messages name the parts of URIs that come again in a string table. It halves long lists. Every
+    /// decoder should read it, but few writers use it: leave it off for a server that was not tried.
+    pub string_table: bool,
     /// One to four characters; see [`crate::session_id_text`].
     pub session_id: String,
     /// Whether a notification of the server is the reason for the session.
@@ -185,6 +188,9 @@ pub enum SessionError {
     /// The server takes too small messages.
     #[error("the server takes too small messages: what must be said does not fit")]
     PeerTooSmall,
+    /// The server asks and asks.
+    #[error("the server asks for more than it takes")]
+    Flooded,
     /// The session does not end.
     #[error("the session was ended after {0} messages")]
     TooManyMessages(u32),

@@ -39,6 +39,8 @@ pub(super) struct Login {
 struct Client {
     login: ClientLogin,
     scheme: Option<Scheme>,
+    /// Credentials of this scheme were sent: no other will do in this session, as it could be a weaker one.
+    fixed: bool,
     /// Accepted for the whole session.
     accepted: bool,
     challenges: u8,
@@ -61,7 +63,7 @@ impl Login {
     pub(super) fn new(client: Option<ClientLogin>, server: Option<ServerLogin>, seed: [u8; 32]) -> Self {
         let client = client.map(|login| {
             let scheme = login.schemes.first().copied();
-            Client { login, scheme, accepted: false, challenges: 0, news: false }
+            Client { login, scheme, fixed: false, accepted: false, challenges: 0, news: false }
         });
         let new = |login| Server { login, proven: false, challenges: 0, news: false, settled: false };
         Self { client, server: server.map(new), nonces: Nonces::new(seed) }
@@ -73,14 +75,16 @@ impl Login {
     }
 
     /// The `Cred` of our next message.
-    pub(super) fn cred(&self) -> Option<Cred> {
-        let client = self.client.as_ref().filter(|client| !client.accepted)?;
+    pub(super) fn cred(&mut self) -> Option<Cred> {
+        let client = self.client.as_mut().filter(|client| !client.accepted)?;
         let scheme = client.scheme?;
         let nonce = match scheme {
             Scheme::Basic => &[],
             Scheme::Md5 | Scheme::Mac => client.login.nonce.as_deref()?,
         };
-        client.login.credentials.cred(scheme, nonce)
+        let cred = client.login.credentials.cred(scheme, nonce)?;
+        client.fixed = true;
+        Some(cred)
     }
 
     /// The HMAC header of our next message. Its nonce is used up; without one only a first message can go out.
@@ -90,6 +94,7 @@ impl Login {
         };
         match client.login.nonce.take() {
             Some(nonce) => {
+                client.fixed = true;
                 let credentials = &client.login.credentials;
                 let header =
                     HmacHeader { user: credentials.user().to_owned(), mac: credentials.mac(&nonce, body) };
@@ -126,13 +131,12 @@ impl Login {
             return Err(SessionError::Refused(code));
         }
         let asked = chal.mime.as_deref().and_then(Scheme::of_type).ok_or(SessionError::Challenge)?;
-        // Once credentials of a kind were sent, no other kind will do: that would be a way to get a weaker kind.
-        let fixed = client.challenges > 0 || code == Code::INVALID_CREDENTIALS;
-        let permitted = client.login.schemes.contains(&asked) && (!fixed || client.scheme == Some(asked));
+        let permitted =
+            client.login.schemes.contains(&asked) && (!client.fixed || client.scheme == Some(asked));
         if !permitted {
             return Err(SessionError::Challenge);
         }
-        if asked == Scheme::Basic && client.scheme == Some(Scheme::Basic) && fixed {
+        if asked == Scheme::Basic && client.fixed {
             // The same password would be wrong again.
             return Err(SessionError::Refused(code));
         }

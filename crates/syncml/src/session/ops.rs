@@ -1,6 +1,7 @@
 //! One item of one command against the tree.
 
 use super::object::Objects;
+use super::outbox;
 use super::values::{self, About};
 use crate::code::Code;
 use crate::codec::{Encoding, decode_tnds};
@@ -41,8 +42,14 @@ pub(super) struct Ops<'a> {
 }
 
 impl Ops<'_> {
-    /// Carries out one item. What a Get found is added to `results`.
-    pub(super) fn perform(&mut self, request: &Request, mut item: Item, results: &mut Vec<Item>) -> Outcome {
+    /// Carries out one item. What a Get found is added to `results`, unless it takes more memory than `room`.
+    pub(super) fn perform(
+        &mut self,
+        request: &Request,
+        mut item: Item,
+        results: &mut Vec<Item>,
+        room: &mut usize,
+    ) -> Outcome {
         let mut outcome = Outcome::new(Code::OK, Some(&item));
         let done = match request.verb {
             Verb::Add | Verb::Replace | Verb::Exec => {
@@ -52,7 +59,8 @@ impl Ops<'_> {
         };
         let done = match done {
             Ok(Some(code)) => Ok(code),
-            Ok(None) => self.run(request, item, results, &mut outcome.items),
+            Ok(None) if request.verb == Verb::Get => self.get(item, results, room),
+            Ok(None) => self.run(request, item, &mut outcome.items),
             Err(refusal) => Err(refusal),
         };
         match done {
@@ -66,18 +74,9 @@ impl Ops<'_> {
         outcome
     }
 
-    fn run(
-        &mut self,
-        request: &Request,
-        item: Item,
-        results: &mut Vec<Item>,
-        items: &mut Vec<Item>,
-    ) -> Result<Code, Refusal> {
-        let target = item.target.as_ref().ok_or(Code::INCOMPLETE)?.uri.clone();
-        let (node, query) = Query::parse(&target)?;
-        if request.verb == Verb::Get {
-            return self.get(&node, &query, target, results);
-        }
+    fn run(&mut self, request: &Request, item: Item, items: &mut Vec<Item>) -> Result<Code, Refusal> {
+        let target = item.target.as_ref().ok_or(Code::INCOMPLETE)?;
+        let (node, query) = Query::parse(&target.uri)?;
         match (&request.verb, query) {
             (Verb::Add, Query::Node) => self.write(request, &node, item),
             (Verb::Replace, Query::Node) => self.write(request, &node, item),
@@ -96,34 +95,31 @@ impl Ops<'_> {
         }
     }
 
-    fn get(
-        &mut self,
-        node: &NodeUri,
-        query: &Query,
-        asked: String,
-        results: &mut Vec<Item>,
-    ) -> Result<Code, Refusal> {
-        let before = results.len();
-        match query {
-            Query::Node => results.push(values::node_item(asked, self.tree.get(node)?, self.encoding)),
+    fn get(&mut self, item: Item, results: &mut Vec<Item>, room: &mut usize) -> Result<Code, Refusal> {
+        let asked = item.target.ok_or(Code::INCOMPLETE)?.uri;
+        let (node, query) = Query::parse(&asked)?;
+        let encoding = self.encoding;
+        let found = match query {
+            Query::Node => vec![values::node_item(asked, self.tree.get(&node)?, encoding)],
             Query::Property(property) => {
-                results.push(values::property_item(asked, self.tree.property(node, *property)?));
+                vec![values::property_item(asked, self.tree.property(&node, property)?)]
             }
             Query::List { data } => {
-                let listed = self.tree.list(node, *data)?;
-                results.extend(listed.into_iter().map(|listed| values::listed_item(listed, self.encoding)));
+                let listed = self.tree.list(&node, data)?.into_iter();
+                listed.map(|listed| values::listed_item(listed, encoding)).collect()
             }
             Query::Tnds(selection) => {
-                let tnds = self.tree.export(node, selection)?;
-                results.push(values::tnds_item(asked, &tnds, self.encoding));
+                vec![values::tnds_item(asked, &self.tree.export(&node, &selection)?, encoding)]
             }
-        }
+        };
         let size = |item: &Item| item.data.as_ref().map_or(0, Vec::len);
-        let largest = results.iter().skip(before).map(size).max().unwrap_or(0);
-        if self.peer_max_object.is_some_and(|max| u64::try_from(largest).unwrap_or(u64::MAX) > max) {
-            results.truncate(before);
-            return Err(Code::TOO_LARGE.into());
-        }
+        let largest = u64::try_from(found.iter().map(size).max().unwrap_or(0)).unwrap_or(u64::MAX);
+        let weight = found.iter().map(outbox::weight).sum();
+        *room = match room.checked_sub(weight) {
+            Some(left) if self.peer_max_object.is_none_or(|max| largest <= max) => left,
+            _ => return Err(Code::TOO_LARGE.into()),
+        };
+        results.extend(found);
         Ok(Code::OK)
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::code::{Code, alert};
 use crate::codec::{Encoding, MessageWriter, xml_escape};
 use crate::limits::CHUNK_BYTES_MIN;
-use crate::message::{Command, Item, Request, Status};
+use crate::message::{Command, Item, Location, Request, Status};
 
 /// What an Alert 1222 takes at most, in bytes. Room for it is kept in every message.
 const NEXT_MESSAGE_BYTES: usize = 80;
@@ -47,10 +47,24 @@ impl Entry {
         let (head, items) = (Command::Request(head), items.into());
         Self { head, items, divisible: false, token: Some(token), offset: 0 }
     }
+
+    /// Whether one of the items has more data than that.
+    fn exceeds(&self, max: Option<u64>) -> bool {
+        let length = |item: &Item| item.data.as_ref().map_or(0, Vec::len);
+        let largest = u64::try_from(self.items.iter().map(length).max().unwrap_or(0)).unwrap_or(u64::MAX);
+        max.is_some_and(|max| largest > max)
+    }
 }
 
 /// The caller's alert, and the status that is its last.
 pub(super) type Fate = (u64, Code);
+
+/// About how much memory an item takes, in bytes.
+pub(super) fn weight(item: &Item) -> usize {
+    let uri = |location: &Option<Location>| location.as_ref().map_or(0, |location| location.uri.len());
+    let data = item.data.as_ref().map_or(0, Vec::len);
+    size_of::<Item>() + uri(&item.target) + uri(&item.source) + data
+}
 
 /// Why a message cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +111,12 @@ impl Outbox {
         self.queue.is_empty()
     }
 
+    /// About how much memory the queue takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let items = |entry: &Entry| entry.items.iter().map(weight).sum::<usize>();
+        self.queue.iter().map(|entry| size_of::<Entry>() + items(entry)).sum()
+    }
+
     /// Adds what is no reply.
     pub(super) fn push_back(&mut self, entry: Entry) {
         self.queue.push_back(entry);
@@ -133,7 +153,9 @@ impl Outbox {
         self.sent.clear();
         self.insert_at = 0;
         let mut fates = Vec::new();
-        let about = |id: &str| statuses.iter().find(|status| status.cmd_ref == id).map(|status| status.code);
+        // There may be a status for each item; the highest number is the worst.
+        let about =
+            |id: &str| statuses.iter().filter(|status| status.cmd_ref == id).map(|status| status.code).max();
         if let Some(piece) = self.piece.take()
             && about(&piece).is_some_and(|code| !code.is_success())
         {
@@ -157,11 +179,21 @@ impl Outbox {
         token.map(|token| (token, code))
     }
 
-    /// Puts as much as fits into a message. Whatever can never fit and is an alert is handed back.
-    pub(super) fn fill(&mut self, filler: &mut Filler) -> Result<Vec<Fate>, DoesNotFit> {
+    /// Puts as much as fits into a message. An alert that can never fit, or has more data than the server takes, is
+    /// handed back.
+    pub(super) fn fill(
+        &mut self,
+        filler: &mut Filler,
+        max_object: Option<u64>,
+    ) -> Result<Vec<Fate>, DoesNotFit> {
         let mut fates = Vec::new();
         self.insert_at = 0;
         while let Some(entry) = self.queue.front_mut() {
+            if let Some(token) = entry.token.filter(|_| entry.exceeds(max_object)) {
+                self.queue.pop_front();
+                fates.push((token, Code::TOO_LARGE));
+                continue;
+            }
             if entry.offset == 0 && filler.put(entry, &mut self.tokens, &mut self.sent) {
                 if entry.items.is_empty() {
                     self.queue.pop_front();

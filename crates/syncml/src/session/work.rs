@@ -18,6 +18,8 @@ pub(super) struct Work {
     /// The user cancelled: nothing more is carried out.
     cancelled: bool,
     asked: Option<(String, Interaction)>,
+    /// Memory that values may still take, in bytes.
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -65,10 +67,11 @@ impl Reply {
 }
 
 impl Work {
-    /// The requests of the message with this number.
-    pub(super) fn new(message: String, requests: Vec<Request>) -> Self {
+    /// The requests of the message with this number. Values may take `room` bytes of memory.
+    pub(super) fn new(message: String, requests: Vec<Request>, room: usize) -> Self {
         Self {
             message,
+            room,
             steps: requests.into_iter().map(Box::new).map(Step::Run).collect(),
             ..Self::default()
         }
@@ -233,7 +236,7 @@ impl Work {
                 // An Atomic fits in one message; an object that does not is not part of one.
                 Outcome::new(Code::INCOMPLETE, Some(&item))
             } else {
-                ops.perform(&request, item, &mut reply.results)
+                ops.perform(&request, item, &mut reply.results, &mut self.room)
             };
             reply.outcomes.push(outcome);
         }

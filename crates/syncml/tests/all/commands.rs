@@ -243,3 +243,33 @@ fn trees_are_added_replaced_and_read() {
         );
     }
 }
+
+#[test]
+fn a_server_cannot_fill_the_memory_with_what_it_asks_for() {
+    let mut world = World::unchecked(Encoding::Xml);
+    world.tree.put("./A/Big", Format::Chr, &vec![b'x'; 1 << 20]);
+    world.serve((0..20).map(|_| get("./A/Big")).collect());
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        answers.extend(world.answers().into_iter().filter(|said| said.starts_with("Get")));
+        // It asks for more while it has not taken what it asked for.
+        world.serve_more(vec![get("./A/Big")]);
+    }
+    // The first of the twenty is still under way, and all that fit wait behind it.
+    assert_eq!(answers[0], "Get 200");
+    assert!(answers[1..].iter().all(|said| said == "Get 413"), "{answers:?}");
+}
+
+#[test]
+fn a_server_that_asks_and_never_takes_is_left() {
+    let mut world = World::unchecked(Encoding::Wbxml);
+    let meta = Meta { max_msg_size: Some(1000), ..Meta::default() };
+    let header = Header { meta, ..world.reply().header };
+    let requests: Vec<Request> = (0..400).map(|_| delete("./No")).collect();
+    world.send(&Reply { header, requests: requests.clone(), ..world.reply() });
+    while world.done.is_none() {
+        assert!(world.messages < 199);
+        world.serve_more(requests.clone());
+    }
+    assert_eq!(world.error(), "Flooded");
+}

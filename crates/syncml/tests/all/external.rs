@@ -8,7 +8,7 @@ use scomo_syncml::{Encoding, Tnds, decode, decode_tnds, encode};
 use crate::samples::{self, MESSAGES};
 
 /// What a program writes when it is given this.
-fn pipe(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+pub fn pipe(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let (output, status) = run(program, arguments, input);
     assert!(status, "{program} {arguments:?}: {}", String::from_utf8_lossy(&output));
     output

@@ -397,3 +397,55 @@ fn refused_device_information_is_told() {
     world.send(&Reply { codes: vec![("Replace".to_owned(), Code(500))], ..world.reply() });
     assert_eq!(world.events, [Event::CommandRefused("Replace".to_owned(), Code(500))]);
 }
+
+#[test]
+fn a_report_of_which_one_item_is_refused_is_refused() {
+    let mut world = World::new(config(Encoding::Xml));
+    world.session.report(report(7, "x")).unwrap();
+    world.input(Input::Start);
+    let bytes = String::from_utf8(world.encode(&world.reply())).unwrap();
+    let second = "<Status><CmdID>9</CmdID><MsgRef>1</MsgRef><CmdRef>3</CmdRef><Cmd>Alert</Cmd><Data>415</Data></Status>";
+    let bytes = bytes.replace("<Final/>", &format!("{second}<Final/>"));
+    world.input(Input::Message { body: bytes.as_bytes(), hmac: None });
+    assert_eq!(world.events, [Event::AlertRefused(7, Code(415))]);
+}
+
+#[test]
+fn a_report_larger_than_the_server_takes_is_handed_back() {
+    let mut world = started();
+    world.session.report(report(3, &"r".repeat(101))).unwrap();
+    world.session.report(report(4, &"r".repeat(100))).unwrap();
+    let meta = Meta { max_obj_size: Some(100), ..Meta::default() };
+    world.send(&Reply { header: Header { meta, ..world.reply().header }, ..world.reply() });
+    assert_eq!(world.answers().len(), 1);
+    world.end();
+    assert_eq!(world.events, [Event::AlertRefused(3, Code(413)), Event::AlertAccepted(4)]);
+}
+
+#[test]
+fn servers_that_count_oddly_or_say_little_are_understood() {
+    // The same number again, but clearly the answer to our newest message.
+    let mut world = started();
+    world.serve(vec![get("./A/B")]);
+    world.message = 0;
+    world.serve(vec![add("./A/N", "1")]);
+    assert_eq!((world.answers(), world.events.len()), (vec!["Add 200".to_owned()], 0));
+    // No status for our header: then only the number tells.
+    let silent = |world: &World, id: &str, name: &str| {
+        let header = Header { msg_id: id.to_owned(), ..world.reply().header };
+        let request = Request { id: "7".to_owned(), ..add(name, "1") };
+        let message =
+            scomo_syncml::message::Message { header, commands: vec![Command::Request(request)], last: true };
+        scomo_syncml::encode(&message, Encoding::Xml).unwrap()
+    };
+    let mut world = started();
+    for (id, name, sent) in
+        [("1", "./A/N", 2), ("1", "./A/M", 2), ("2", "./A/O", 3), ("x", "./A/P", 4), ("x", "./A/Q", 4)]
+    {
+        let body = silent(&world, id, name);
+        world.input(Input::Message { body: &body, hmac: None });
+        assert_eq!(world.messages, sent, "{name}");
+    }
+    assert_eq!(world.events, [Event::MessageIgnored, Event::MessageIgnored]);
+    assert!(world.tree.text("./A/M").is_none() && world.tree.text("./A/Q").is_none());
+}

@@ -132,7 +132,11 @@ fn a_weaker_or_unknown_scheme_is_not_used() {
     let mut world = started(with_client(&[Scheme::Md5], None));
     world.send(&challenge(&world, 407, "syncml:auth-X509", ""));
     assert_eq!(world.error(), "Challenge");
-    // Permitted, but credentials of another kind were sent already.
+    // Permitted, but credentials of another kind were sent already: wrong ones, or good ones long ago.
+    let mut world = started(with_client(&[Scheme::Md5, Scheme::Basic], Some(b"n")));
+    world.send(&Reply { code: Code(212), requests: vec![get("./A/B")], ..world.reply() });
+    world.send(&challenge(&world, 407, BASIC, ""));
+    assert_eq!(world.error(), "Challenge");
     let mut world = started(with_client(&[Scheme::Md5, Scheme::Basic], Some(b"n")));
     world.send(&challenge(&world, 401, BASIC, ""));
     assert_eq!(world.error(), "Challenge");

@@ -13,6 +13,7 @@ mod commands;
 mod external;
 mod flows;
 mod groups;
+mod inventory;
 mod login;
 mod mutation;
 mod objects;

@@ -60,6 +60,10 @@ impl MemTree {
         self.saved.is_some()
     }
 
+    pub fn has_open_object(&self) -> bool {
+        self.object.is_some()
+    }
+
     fn fault(&self, node: &NodeUri) -> Result<(), Code> {
         self.faults.get(node).map_or(Ok(()), |code| Err(*code))
     }
