@@ -82,10 +82,10 @@ codes! {
 }
 
 impl Code {
-    /// Whether the code says that something was done or accepted. Codes from 1200 are results of a management object.
+    /// Whether the code says that something was done or accepted.
     #[must_use]
     pub fn is_success(self) -> bool {
-        matches!(self.0, 200..=213 | 1200..=1299)
+        matches!(self.0, 200..=213)
     }
 }
 

@@ -183,7 +183,9 @@ impl Session {
         let why = Entry::whole(Command::Request(Request::alert(number)));
         let who = Entry::list(Command::Request(Request::new(Verb::Replace)), info);
         self.outbox.reply(why);
-        self.outbox.reply(who);
+        if !self.config.device_info.is_empty() {
+            self.outbox.reply(who);
+        }
         self.send(now)
     }
 
@@ -217,6 +219,10 @@ impl Session {
         }
         let (statuses, requests) = split(message.commands);
         if has_alert(&requests, alert::ABORT) {
+            if (welcome, trust) == (Welcome::Accepted, Trust::Proven) {
+                // What it has taken before it is taken for good.
+                self.accepted(&statuses);
+            }
             return Err(SessionError::AbortedByServer);
         }
         match (welcome, trust) {
@@ -323,10 +329,11 @@ impl Session {
 
     fn tell(&mut self, fates: Vec<outbox::Fate>) {
         for (token, code) in fates {
-            let event = if code.is_success() {
-                Event::AlertAccepted(token)
-            } else {
-                Event::AlertRefused(token, code)
+            let event = match code {
+                Code::OK | Code::ACCEPTED => Event::AlertAccepted(token),
+                // No answer that the texts know: the caller still has the alert.
+                code if code.is_success() => continue,
+                code => Event::AlertRefused(token, code),
             };
             self.event(event);
         }

@@ -314,9 +314,10 @@ fn unknown_commands_and_alerts_are_told_apart_from_known_ones() {
 #[test]
 fn a_report_rides_in_the_first_message_and_is_confirmed() {
     for (code, event) in [
-        (200, Event::AlertAccepted(7)),
-        (202, Event::AlertAccepted(7)),
-        (415, Event::AlertRefused(7, Code(415))),
+        (200, Some(Event::AlertAccepted(7))),
+        (202, Some(Event::AlertAccepted(7))),
+        (213, None),
+        (415, Some(Event::AlertRefused(7, Code(415)))),
     ] {
         let mut world = World::new(config(Encoding::Xml));
         world.session.report(report(7, "<ResultCode>1200</ResultCode>")).unwrap();
@@ -326,7 +327,7 @@ fn a_report_rides_in_the_first_message_and_is_confirmed() {
         assert_eq!(request.correlator.as_deref(), Some("c7"));
         // Alert 1201 gets the code, too; that must not confuse anybody.
         world.send(&Reply { codes: vec![("Alert".to_owned(), Code(code))], ..world.reply() });
-        assert_eq!(world.events, [event]);
+        assert_eq!(world.events, Vec::from_iter(event));
         assert!(matches!(world.done, Some(Ok(()))));
     }
 }
@@ -448,4 +449,21 @@ fn servers_that_count_oddly_or_say_little_are_understood() {
     }
     assert_eq!(world.events, [Event::MessageIgnored, Event::MessageIgnored]);
     assert!(world.tree.text("./A/M").is_none() && world.tree.text("./A/Q").is_none());
+}
+
+#[test]
+fn a_report_that_a_server_took_before_it_aborts_is_confirmed() {
+    let mut world = World::new(config(Encoding::Xml));
+    world.session.report(report(7, "x")).unwrap();
+    world.input(Input::Start);
+    world.serve(vec![alert(1223, &[])]);
+    let events = std::mem::take(&mut world.events);
+    assert_eq!((world.error().as_str(), events), ("AbortedByServer", vec![Event::AlertAccepted(7)]));
+}
+
+#[test]
+fn a_device_without_information_sends_no_empty_command() {
+    let mut world = World::new(scomo_syncml::Config { device_info: Vec::new(), ..config(Encoding::Xml) });
+    world.input(Input::Start);
+    assert_eq!(world.said(), ["Alert 1201", "Final"]);
 }
