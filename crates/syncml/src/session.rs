@@ -126,7 +126,7 @@ impl Session {
                 self.answered(now, crate::Answer::Timeout, tree)
             }
             (State::Waiting(until), Input::Time) if now >= until => Err(SessionError::TimedOut),
-            (State::Waiting(_), Input::Lost) => Err(SessionError::Lost),
+            (State::Waiting(_) | State::Asking(_), Input::Lost) => Err(SessionError::Lost),
             (State::New, Input::Abort) => Err(SessionError::Aborted),
             (State::Asking(_), Input::Abort) => {
                 self.aborting = true;

@@ -96,7 +96,8 @@ pub enum Input<'a> {
     Answer(Answer),
     /// The [`super::Session::deadline`] may have come.
     Time,
-    /// The message cannot be delivered, or no readable answer came. The session ends as if it were aborted.
+    /// The message cannot be delivered, no readable answer came, or there is no time for another message. The session
+    /// ends at once, as if it were aborted.
     Lost,
     /// End the session as soon as possible, and tell the server.
     Abort,

@@ -145,13 +145,11 @@ impl Outbox {
         }
         self.tokens.clear();
         self.piece = None;
-        self.insert_at = 0;
     }
 
     /// The server took the last message; `statuses` are about its commands.
     pub(super) fn accepted(&mut self, statuses: &[&Status]) -> Vec<Fate> {
         self.sent.clear();
-        self.insert_at = 0;
         let mut fates = Vec::new();
         // There may be a status for each item; the highest number is the worst.
         let about =

@@ -166,8 +166,7 @@ impl Work {
         let permitted = |inner: &Request| {
             matches!(inner.verb, Verb::Add | Verb::Replace | Verb::Delete | Verb::Copy | Verb::Alert)
         };
-        let nested = self.scopes.iter().any(|scope| scope.atomic);
-        let begun = match request.inner.iter().all(permitted) && !nested {
+        let begun = match request.inner.iter().all(permitted) {
             true => ops.tree.begin(),
             false => Err(Code::FAILED),
         };

@@ -263,3 +263,12 @@ fn an_abort_in_the_middle_of_an_atomic_undoes_it() {
     assert_eq!(world.said(), ["SyncHdr 200", "Atomic 507", "Add 216", "Alert 214", "Alert 1223", "Final"]);
     assert!(!world.tree.nodes.contains_key(&uri("./A/N")));
 }
+
+#[test]
+fn an_atomic_is_undone_when_the_session_ends_before_the_user_answers() {
+    let mut world = world();
+    world.serve(vec![sequence(vec![atomic(vec![add("./A/N", "1"), confirm()])])]);
+    assert!(world.tree.in_transaction());
+    world.input(Input::Lost);
+    assert_eq!((world.error().as_str(), world.tree.text("./A/N")), ("Lost", None));
+}

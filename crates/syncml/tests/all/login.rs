@@ -329,3 +329,46 @@ fn both_sides_may_challenge_at_once() {
     assert_eq!(world.events, [Event::ClientNonce(b"nonce-1".to_vec()), Event::ServerNonce(nonce)]);
     world.end();
 }
+
+#[test]
+fn a_challenge_that_does_not_end_its_package_is_answered_with_a_whole_one() {
+    let mut world = started(with_client(&[Scheme::Md5], None));
+    world.send(&Reply { last: false, ..challenge(&world, 407, MD5, NONCE_1) });
+    assert_eq!(world.said(), ["SyncHdr 200", "Alert 1201", "Replace", "Final"]);
+}
+
+#[test]
+fn a_challenge_between_the_pieces_of_an_object_repeats_the_piece() {
+    let mut world = started(with_client(&[Scheme::Md5], Some(b"n")));
+    let value: String = ('a'..='z').cycle().take(4000).collect();
+    world.tree.put("./A/Big", scomo_syncml::message::Format::Chr, value.as_bytes());
+    let mut reply = Reply { requests: vec![get("./A/Big")], ..world.reply() };
+    reply.header.meta.max_msg_size = Some(2000);
+    world.send(&reply);
+    let mut joined = String::new();
+    let mut challenges = 0;
+    loop {
+        let pieces = || {
+            world.body().commands.iter().filter_map(|command| match command {
+                Command::Results(results) => results.items[0].text(),
+                _ => None,
+            })
+        };
+        let piece: String = pieces().collect();
+        if challenges < 8 && challenges % 2 == 0 {
+            // Not taken: the same must come again.
+            world.send(&Reply { last: false, ..challenge(&world, 401, MD5, NONCE_1) });
+            let again = world.said().into_iter().find(|said| said.starts_with("Results")).unwrap();
+            assert!(again.contains(&piece), "{again}");
+            challenges += 1;
+            continue;
+        }
+        challenges += 1;
+        joined.push_str(&piece);
+        if world.body().last {
+            break;
+        }
+        world.serve_more(vec![]);
+    }
+    assert!(joined == value && challenges > 4);
+}
