@@ -1,4 +1,6 @@
 //! Content formats: bytes seen on the wire, round trips of random values, and mutated payloads.
+// The exemption of tests from these lints does not reach helper functions.
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use scomo_lwm2m_proto::format::{self, Format, FormatError, senml};

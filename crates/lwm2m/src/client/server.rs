@@ -174,6 +174,8 @@ impl Server {
 
     fn connect(&mut self, env: &mut Env<'_>) {
         self.state = State::Connecting(env.now.plus(CONNECT_WAIT));
+        // What the server has not confirmed does not count.
+        self.registration = self.registration.take().filter(|known| !known.location.is_empty());
         let (peer, uri) = (self.peer(), self.account.uri.clone());
         env.outputs.push_back(Output::Connect { peer, uri });
     }
