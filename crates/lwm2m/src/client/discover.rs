@@ -1,5 +1,7 @@
 //! Discover, and the list of objects of a registration: what there is, as links.
 
+use std::ops::RangeInclusive;
+
 use super::config::Version;
 use super::context::Context;
 use crate::account::{self, OSCORE, SECURITY};
@@ -84,10 +86,15 @@ fn value(cx: &Context<'_>, path: &Path, object: &ObjectModel) -> Option<Resource
     if model.multiple { cx.objects.read(*path).ok() } else { None }
 }
 
-/// Adds the version of an object, where it is not the one that everybody assumes.
+/// Objects that the enabler itself defines: from Security to Connectivity Statistics.
+const CORE_OBJECTS: RangeInclusive<u16> = 0..=7;
+
+/// Adds the version of an object, where it is not the one that everybody assumes. For a server of 1.0 the objects of
+/// the enabler are those of 1.0, and old ones refuse a registration that says something else.
 fn version(link: Link, object: &ObjectModel, version: Version) -> Link {
     match version {
         _ if object.version == "1.0" => link,
+        Version::V1_0 if CORE_OBJECTS.contains(&object.id) => link,
         Version::V1_0 => link.quoted("ver", object.version),
         Version::V1_1 => link.plain("ver", object.version),
     }
@@ -98,8 +105,9 @@ fn tree(objects: &dyn Objects, enabler: Version, keep: impl Fn(u16) -> bool) -> 
     let mut links = Vec::new();
     for model in objects.models().into_iter().filter(|model| keep(model.id)) {
         let instances = objects.instances(model.id);
-        if instances.is_empty() || model.version != "1.0" {
-            links.push(version(Link::new(Path::object(model.id)), model, enabler));
+        let object = version(Link::new(Path::object(model.id)), model, enabler);
+        if instances.is_empty() || !object.attributes.is_empty() {
+            links.push(object);
         }
         links.extend(instances.into_iter().map(|at| Link::new(Path::instance(model.id, at))));
     }

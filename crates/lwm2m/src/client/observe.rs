@@ -21,6 +21,10 @@ use crate::time::{Millis, earlier};
 /// Values of the option Observe run from 0 to this (RFC 7641, 4.4).
 const SEQUENCE_MAX: u32 = (1 << 24) - 1;
 
+const fn next(sequence: u32) -> u32 {
+    sequence.wrapping_add(1) & SEQUENCE_MAX
+}
+
 /// What is observed.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -122,8 +126,8 @@ impl Observations {
         if self.list.len() >= OBSERVATIONS_MAX {
             return;
         }
-        let sequence = self.next_sequence();
-        response.add_uint(option::OBSERVE, sequence);
+        self.sequence = next(self.sequence);
+        response.add_uint(option::OBSERVE, self.sequence);
         let print = fingerprint(&response.payload);
         self.list.push(Observation {
             token,
@@ -141,11 +145,6 @@ impl Observations {
     pub(crate) fn cancel(&mut self, token: &Token, paths: &[Path]) {
         self.list.retain(|known| known.token != *token && known.target.paths != paths);
         self.stored.retain(|message| message.token != *token);
-    }
-
-    fn next_sequence(&mut self) -> u32 {
-        self.sequence = self.sequence.wrapping_add(1) & SEQUENCE_MAX;
-        self.sequence
     }
 
     /// Looks which observations a change concerns.
@@ -184,7 +183,6 @@ impl Observations {
         }
         let mut ended = Vec::new();
         for at in 0..self.list.len() {
-            let sequence = self.next_sequence();
             let Some(observation) = self.list.get_mut(at) else { continue };
             if observation.due(cx.attributes, settings).is_none_or(|due| due > cx.now) {
                 continue;
@@ -203,7 +201,8 @@ impl Observations {
                     observation.number = content.number;
                     let confirmable = observation.confirmable(cx);
                     let mut message = operate::content(content);
-                    message.add_uint(option::OBSERVE, sequence);
+                    self.sequence = next(self.sequence);
+                    message.add_uint(option::OBSERVE, self.sequence);
                     let key = observation.target.key.clone();
                     let exponent = cx.config.block_exponent;
                     (link.snapshots.first(key, message, None, exponent, cx.now), confirmable)

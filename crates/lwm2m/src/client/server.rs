@@ -385,12 +385,18 @@ impl Server {
             self.retries = Retries::default();
             env.event(Event::Registered { server: self.account.id, version: self.version });
             self.refresh(env);
-        } else if response.code == Code::PRECONDITION_FAILED && self.version > env.config.oldest {
+        } else if self.refuses_version(env.config, response.code) {
             self.version = Version::V1_0;
             self.register(env);
         } else {
+            self.version = env.config.newest;
             self.failed(env, Some(response.code), false);
         }
+    }
+
+    /// Whether the answer to a registration may mean that its version is too new: 4.12 says so; old servers say 4.00.
+    fn refuses_version(&self, config: &Config, code: Code) -> bool {
+        matches!(code, Code::PRECONDITION_FAILED | Code::BAD_REQUEST) && self.version > config.oldest
     }
 
     fn updated(&mut self, env: &mut Env<'_>, response: Option<Message>) {

@@ -204,7 +204,7 @@ fn discover_shows_instances_and_servers() {
     let mut old = bootstrapping_with(Tree::new().bootstrap_server(), config);
     write_account(&mut old);
     let list = old.ask_from(0, message(GET).path("/").accept(LINK)).text();
-    assert_eq!(list, "lwm2m=\"1.0\",</0/0>,</0/3>;ssid=7,</1>;ver=\"1.1\",</1/4>;ssid=7,</3/0>,</9/0>");
+    assert_eq!(list, "lwm2m=\"1.0\",</0/0>,</0/3>;ssid=7,</1/4>;ssid=7,</3/0>,</9/0>");
 }
 
 #[test]

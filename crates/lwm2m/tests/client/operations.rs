@@ -229,7 +229,10 @@ fn discover_lists_what_is_there_and_what_was_attached() {
     assert_eq!(world.ask(message(GET).path("/").accept(LINK)).code(), "4.00");
     assert_eq!(world.ask(message(GET).path("/8").accept(LINK)).code(), "4.04");
     let mut old = registered_1_0();
-    assert!(discover(&mut old, "/1").starts_with("</1>;ver=\"1.1\""));
+    assert!(
+        discover(&mut old, "/1").starts_with("</1>,</1/1>"),
+        "the objects of the enabler are those of 1.0"
+    );
     assert_eq!(discover(&mut old, "/3/0/11"), "</3/0/11>;dim=1");
 }
 

@@ -39,15 +39,22 @@ fn an_object_without_instances_is_listed_alone() {
 
 #[test]
 fn a_server_of_1_0_is_spoken_to_in_its_version() {
-    let tree = Tree::new().server(1).with(Path::resource(1, 1, 7), text("UQ"));
+    // The second code is that of a server which is older than the first one.
+    [0x8c, 0x80].into_iter().for_each(falls_back);
+}
+
+fn falls_back(code: u8) {
+    let mut tree = Tree::new().server(1).with(Path::resource(1, 1, 7), text("UQ"));
+    tree.newer = true;
     let mut world = World::new(tree);
     world.input(Input::Tick);
     let first = world.take_one(1);
+    assert!(first.text().ends_with("</9/0>,</19>;ver=1.1"));
     assert_eq!(first.texts(15), ["lwm2m=1.1", "ep=test", "lt=300", "Q"]);
-    world.receive(1, &reply(&first, 0x8c));
+    world.receive(1, &reply(&first, code));
     let second = world.accept_registration(1);
     assert_eq!(second.texts(15), ["lwm2m=1.0", "ep=test", "lt=300", "b=UQ"]);
-    assert_eq!(second.text(), "</1>;ver=\"1.1\",</1/1>,</3/0>,</9/0>");
+    assert_eq!(second.text(), "</1/1>,</3/0>,</9/0>,</19>;ver=\"1.1\"");
     assert_eq!(world.events(), [Event::Registered { server: 1, version: Version::V1_0 }]);
     let read = world.ask(message(1).path("/9"));
     assert_eq!(read.number(12), Some(11542), "instances are TLV in 1.0");

@@ -88,6 +88,8 @@ pub static PACKAGE: ObjectModel = ObjectModel {
     ],
 };
 
+static NEWER: ObjectModel = ObjectModel { id: 19, version: "1.1", creatable: false, resources: &[] };
+
 type Instances = BTreeMap<Path, BTreeMap<u16, Resource>>;
 
 #[derive(Default)]
@@ -108,6 +110,8 @@ pub struct Tree {
     pub aborted: usize,
     pub largest_chunk: usize,
     pub refuse_commit: bool,
+    /// Support object 19 in a version above 1.0.
+    pub newer: bool,
 }
 
 pub fn text(text: &str) -> Resource {
@@ -180,7 +184,9 @@ impl Tree {
 
 impl Objects for Tree {
     fn models(&self) -> Vec<&'static ObjectModel> {
-        vec![&SECURITY, &SERVER, &DEVICE, &PACKAGE]
+        let mut models = vec![&SECURITY, &SERVER, &DEVICE, &PACKAGE];
+        models.extend(self.newer.then_some(&NEWER));
+        models
     }
 
     fn instances(&self, object: u16) -> Vec<u16> {
