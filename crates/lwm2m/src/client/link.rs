@@ -55,8 +55,8 @@ pub(crate) enum Happened {
     Request(ExchangeId, Message),
     /// A request of ours is over: with its whole response, or without one.
     Over(Purpose, Option<Message>),
-    /// A confirmable notification did not arrive.
-    Undelivered(Message),
+    /// These notifications did not arrive, or wait behind one that did not.
+    Undelivered(Vec<Message>),
     /// The server does not know this observation.
     Rejected(Token),
 }
@@ -153,7 +153,7 @@ impl Link {
                 let (_, purpose) = self.take_call(&token)?;
                 Some(Happened::Over(purpose, None))
             }
-            Event::Undelivered(message) => Some(Happened::Undelivered(message)),
+            Event::Undelivered(messages) => Some(Happened::Undelivered(messages)),
             Event::Rejected(token) => Some(Happened::Rejected(token)),
         }
     }

@@ -171,11 +171,12 @@ impl Observations {
     /// Sends what is due. `reachable`: the server can hear; otherwise notifications are kept, if it wants that.
     pub(crate) fn tick(&mut self, cx: &Context<'_>, link: &mut Link, settings: &Settings, reachable: bool) {
         if reachable {
-            while let Some(message) = self.stored.pop_front() {
-                if !link.endpoint.has_room() {
-                    self.stored.push_front(message);
-                    break;
-                }
+            while link.endpoint.has_room()
+                && let Some(mut message) = self.stored.pop_front()
+            {
+                // What is told late is still the newest that the server hears of.
+                self.sequence = next(self.sequence);
+                message.replace_uint(option::OBSERVE, self.sequence);
                 link.endpoint.notify(message, true, cx.now);
             }
         } else if !settings.storing {
@@ -225,8 +226,19 @@ impl Observations {
         self.list.retain(|observation| !ended.contains(&observation.token));
     }
 
+    /// Takes back notifications that did not arrive: to tell them later, or to tell how things are by then.
+    pub(crate) fn undelivered(&mut self, messages: Vec<Message>, storing: bool) {
+        for message in messages {
+            if storing {
+                self.store(message);
+            } else if let Some(known) = self.list.iter_mut().find(|known| known.token == message.token) {
+                known.pending = true;
+            }
+        }
+    }
+
     /// Keeps a notification until the server can hear; the oldest goes when there are too many.
-    pub(crate) fn store(&mut self, message: Message) {
+    fn store(&mut self, message: Message) {
         if self.stored.len() >= STORED_MAX {
             self.stored.pop_front();
         }

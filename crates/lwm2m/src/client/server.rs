@@ -100,10 +100,12 @@ impl Server {
         config.queue_mode || self.account.settings.binding.contains('Q')
     }
 
-    /// Whether notifications may go out now.
+    /// Whether notifications may go out now. A server that observes before its answer to the registration has
+    /// arrived knows us.
     fn reachable(&self) -> bool {
+        let known = matches!(self.state, State::Registered | State::Registering);
         let updating = self.link.calls(Purpose::Update);
-        self.state == State::Registered && !self.asleep && !updating && self.link.endpoint.has_room()
+        known && !self.asleep && !updating && self.link.endpoint.has_room()
     }
 
     /// When there is something to do next.
@@ -113,13 +115,13 @@ impl Server {
             State::Blocked | State::Registering | State::Registered | State::Left => None,
         };
         let mut next = earlier(state, self.link.deadline());
+        if self.reachable() || self.asleep {
+            let due = self.observations.deadline(&self.attributes, &self.account.settings);
+            next = earlier(next, due);
+        }
         if self.state == State::Registered {
             let update = self.registration.as_ref().and_then(|registration| registration.next);
             next = earlier(next, update.filter(|_| !self.link.calls(Purpose::Update)));
-            if self.reachable() || self.asleep {
-                let due = self.observations.deadline(&self.attributes, &self.account.settings);
-                next = earlier(next, due);
-            }
             if self.queue_mode(config) && !self.asleep && !self.link.endpoint.is_busy() {
                 next = earlier(next, Some(self.heard.plus(config.awake)));
             }
@@ -137,6 +139,7 @@ impl Server {
             State::Connecting(until) if until <= env.now => self.failed(env, None, true),
             State::Leaving(until, _) if until <= env.now => self.left(env),
             State::Registered => self.tick_registered(env),
+            State::Registering => self.notify(env),
             // What changes while the server cannot be reached is told later.
             State::Waiting(_) | State::Connecting(_) if self.registration.is_some() => self.notify(env),
             _ => {}
@@ -359,10 +362,8 @@ impl Server {
                 env.event(Event::Sent { id, delivered });
             }
             Happened::Over(Purpose::BootstrapRequest | Purpose::BootstrapPack, _) => {}
-            Happened::Undelivered(message) => {
-                if self.account.settings.storing {
-                    self.observations.store(message);
-                }
+            Happened::Undelivered(messages) => {
+                self.observations.undelivered(messages, self.account.settings.storing);
                 // The server may be gone, or our address may be another one.
                 self.update(env);
             }

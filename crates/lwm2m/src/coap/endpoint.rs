@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::message::{Code, Message, Token, Type};
+use super::message::{Code, Message, Token, Type, option};
 use super::recent::Recent;
 use crate::limits::{
     ACK_DELAY, ACK_JITTER, ACK_TIMEOUT, EXCHANGE_LIFETIME, EXCHANGES_MAX, NON_LIFETIME, NOTIFIED_MAX,
@@ -26,8 +26,9 @@ pub(crate) enum Event {
     Response(Message),
     /// The peer did not answer the request with this token, or said that it means nothing to it.
     Lost(Token),
-    /// The peer did not acknowledge this confirmable notification.
-    Undelivered(Message),
+    /// The peer did not acknowledge the first of these confirmable notifications; the others waited behind it, and
+    /// must not overtake it.
+    Undelivered(Vec<Message>),
     /// A notification with this token means nothing to the peer.
     Rejected(Token),
 }
@@ -228,9 +229,16 @@ impl Endpoint {
         if message.code.is_request() {
             return self.stop_waiting(&message.token).then_some(Event::Lost(message.token));
         }
-        // A notification has the option Observe; a separate response that is lost concerns nobody.
-        message.first(super::message::option::OBSERVE)?;
-        Some(Event::Undelivered(message))
+        // A separate response that is lost concerns nobody.
+        if !is_notification(&message) {
+            return None;
+        }
+        let (behind, kept) =
+            std::mem::take(&mut self.queue).into_iter().partition(|c| is_notification(&c.message));
+        self.queue = kept;
+        let behind: VecDeque<Confirmable> = behind;
+        let all = std::iter::once(message).chain(behind.into_iter().map(|waiting| waiting.message));
+        Some(Event::Undelivered(all.collect()))
     }
 
     fn stop_waiting(&mut self, token: &Token) -> bool {
@@ -296,10 +304,7 @@ impl Endpoint {
         }
         let message = self.queue.pop_front()?.message;
         self.launch(now);
-        match self.failed(message)? {
-            Event::Undelivered(notification) => Some(Event::Rejected(notification.token)),
-            other => Some(other),
-        }
+        if is_notification(&message) { Some(Event::Rejected(message.token)) } else { self.failed(message) }
     }
 
     fn incoming(&mut self, message: Message, now: Millis) -> Option<Event> {
@@ -352,4 +357,9 @@ impl Endpoint {
         }
         Some(Event::Response(message))
     }
+}
+
+/// Whether a message of ours is the notification of an observation.
+fn is_notification(message: &Message) -> bool {
+    message.code.is_response() && message.first(option::OBSERVE).is_some()
 }

@@ -176,6 +176,14 @@ impl Message {
         self.add(number, bytes.get(zeros..).unwrap_or_default());
     }
 
+    /// Gives an option that is there another number as its value; nothing happens when it is not there.
+    pub fn replace_uint(&mut self, number: u16, value: u32) {
+        if self.first(number).is_some() {
+            self.options.retain(|(known, _)| *known != number);
+            self.add_uint(number, value);
+        }
+    }
+
     /// The values of an option, in order.
     pub fn all(&self, number: u16) -> impl Iterator<Item = &[u8]> {
         self.options.iter().filter(move |(known, _)| *known == number).map(|(_, value)| value.as_slice())

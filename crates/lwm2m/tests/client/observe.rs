@@ -237,16 +237,30 @@ fn what_happens_while_the_server_is_away_is_told_later() {
 }
 
 #[test]
+fn a_server_may_observe_before_its_registration_has_an_answer() {
+    let mut world = World::new(Tree::new().server(1));
+    world.input(Input::Tick);
+    let register = world.take_one(1);
+    assert!(world.ask(message(GET).path("/9/0/7").observe(0).token(&[7])).number(6).is_some());
+    world.change(STATE, int(1));
+    world.change(STATE, int(2));
+    assert!(world.take(1).is_empty(), "one confirmable message at a time");
+    world.receive(1, &reply(&register, 0x41).option(8, b"rd"));
+    assert_eq!(notified(&mut world), ["1", "2"]);
+}
+
+#[test]
 fn a_notification_that_does_not_arrive_is_kept_until_the_server_is_back() {
     let mut world = observing("/9/0/7");
     world.change(STATE, int(1));
+    world.change(STATE, int(2));
     let told = world.take_one(1);
     assert_eq!(told.text(), "1");
     world.pass(93_000);
     let sent = world.take(1);
     let update = sent.last().unwrap();
     assert_eq!(update.texts(11), ["rd", "5a3f"], "is the server still there?");
-    world.change(STATE, int(2));
+    assert!(!sent.iter().any(|packet| packet.payload == b"2"), "nothing overtakes it");
     world.receive(1, &reply(update, 0x44));
     assert_eq!(notified(&mut world), ["1", "2"]);
 }
