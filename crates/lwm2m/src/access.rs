@@ -1,4 +1,4 @@
-//! Access control of LwM2M (core 1.0, 7.3; 1.1, 8): who may do what, from the instances of object 2.
+//! Access control of LwM2M: who may do what, from the instances of object 2.
 //!
 //! A pure function over data, for whoever serves object 2.
 

@@ -204,7 +204,7 @@ pub(crate) fn usable(objects: &dyn Objects) -> (Vec<Account>, Option<Account>) {
     (servers, bootstrap.pop())
 }
 
-/// Whether everything that a bootstrap brought fits together (core 1.0, 5.2.7.5).
+/// Whether everything that a bootstrap brought fits together: asked at Bootstrap-Finish.
 pub(crate) fn check(objects: &dyn Objects) -> Result<(), Inconsistent> {
     let instances = objects.instances(SECURITY);
     if instances.len() > ACCOUNTS_MAX {

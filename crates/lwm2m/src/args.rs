@@ -1,4 +1,4 @@
-//! Arguments of Execute (LwM2M core 1.0, 5.4.5): single digits, each with a quoted text or without.
+//! Arguments of Execute, as the grammar of LwM2M has them: single digits, each with a quoted text or without.
 
 /// Arguments in the order in which they came; at most ten, each digit once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,4 +1,4 @@
-//! Attributes of notifications (core 1.0, 5.1.2; 1.1, 5.1.2): how often and at which values a server wants to be told.
+//! Attributes of notifications (`pmin`, `pmax`, `gt`, `lt`, `st`): how often and at which values a server wants to be told.
 
 use std::collections::BTreeMap;
 

@@ -62,7 +62,7 @@ pub enum Refusal {
     Failed,
 }
 
-/// What a server wants to do, for access control (core 1.0, table 15).
+/// What a server wants to do, for access control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Read, Observe, Write-Attributes.

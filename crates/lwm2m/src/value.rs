@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::path::Path;
 
-/// The data type of a resource (LwM2M core, appendix C of 1.0).
+/// The data type of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Signed number of up to 64 bits.

@@ -1,4 +1,4 @@
-//! The association with a bootstrap server: from the request to the end of the transaction (core 1.0, 5.2).
+//! The association with a bootstrap server: from the request to the end of the transaction.
 
 use super::bootstrap_operate;
 use super::config::Version;

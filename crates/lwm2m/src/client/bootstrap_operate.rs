@@ -1,4 +1,4 @@
-//! What a bootstrap server asks for, carried out (core 1.0, 5.2.7): everything may be written, little may be read.
+//! What a bootstrap server asks for, carried out: everything may be written, little may be read.
 
 use super::context::{Context, Effect};
 use super::discover;

@@ -13,7 +13,7 @@ use crate::objects::{Objects, Operation};
 use crate::path::Path;
 use crate::value::Resource;
 
-/// Discover of an object, an instance or a resource (core 1.0, 5.4.3).
+/// Discover of an object, an instance or a resource.
 pub(crate) fn discover(cx: &Context<'_>, path: &Path) -> Result<String, Code> {
     let object = cx.object(path)?;
     let mut links = Vec::new();
@@ -114,7 +114,7 @@ fn tree(objects: &dyn Objects, enabler: Version, keep: impl Fn(u16) -> bool) -> 
     links
 }
 
-/// The payload of a registration (core 1.0, 5.3.1).
+/// The payload of a registration.
 pub(crate) fn registration(objects: &dyn Objects, version: Version) -> String {
     let mut links = Vec::new();
     if version >= Version::V1_1 {
@@ -124,7 +124,7 @@ pub(crate) fn registration(objects: &dyn Objects, version: Version) -> String {
     link::encode(&links)
 }
 
-/// What a bootstrap server discovers: all objects, or one, without resources (core 1.0, 5.2.7.3).
+/// What a bootstrap server discovers: all objects, or one, without resources.
 pub(crate) fn bootstrap(objects: &dyn Objects, path: &Path, enabler: Version) -> Result<String, Code> {
     let wanted = match *path.ids() {
         [] => None,

@@ -1,5 +1,4 @@
-//! Observations of one server: when a change is told, and what is kept while the server cannot hear (core 1.0, 5.5;
-//! RFC 7641).
+//! Observations of one server: when a change is told, and what is kept while the server cannot hear (RFC 7641).
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What a server asks for, carried out: the table of operations (core 1.0, 5.4; transport 1.1, 6.4).
+//! What a server asks for, carried out: the operations of the device management interface.
 //!
 //! The checks come in one order: path, access, resource, operation, format, payload; then the objects decide.
 

@@ -1,4 +1,4 @@
-//! What a server is told at registration, and when it is told again (core 1.0, 5.3).
+//! What a server is told at registration, and when it is told again.
 
 use super::config::Version;
 use super::discover;
@@ -144,7 +144,7 @@ impl Registration {
     }
 }
 
-/// Attempts to register, since the last one that succeeded (core 1.1, 6.2.1.1).
+/// Attempts to register, since the last one that succeeded; resources 17 to 20 of object 1.
 #[derive(Debug, Default)]
 pub(crate) struct Retries {
     attempts: u64,

@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 
+use super::block::Block;
 use super::message::{Code, Message, Token, Type, option};
 use super::recent::Recent;
 use crate::limits::{
-    ACK_DELAY, ACK_JITTER, ACK_TIMEOUT, EXCHANGE_LIFETIME, EXCHANGES_MAX, NON_LIFETIME, NOTIFIED_MAX,
-    QUEUE_MAX, RETRANSMIT_MAX, TOKEN_BYTES,
+    ACK_DELAY, ACK_JITTER, ACK_TIMEOUT, BLOCK_EXPONENT_MAX, DATAGRAM_MAX, EXCHANGE_LIFETIME, EXCHANGES_MAX,
+    NON_LIFETIME, NOTIFIED_MAX, QUEUE_MAX, RETRANSMIT_MAX, TOKEN_BYTES,
 };
 use crate::time::{Millis, Random, earlier};
 
@@ -256,6 +257,10 @@ impl Endpoint {
 
     /// Takes a datagram.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: Millis) -> Option<Event> {
+        if bytes.len() > DATAGRAM_MAX {
+            self.too_large(bytes);
+            return None;
+        }
         let message = match Message::decode(bytes) {
             Ok(message) => message,
             Err(malformed) => {
@@ -268,13 +273,29 @@ impl Endpoint {
             Type::Acknowledgement => self.acknowledged(message, now),
             Type::Reset => self.reset(message.id, now),
             Type::Confirmable if message.code == Code::EMPTY => {
-                // A ping (RFC 7252, 4.3).
+                // A ping: the reset says that we are here.
                 self.outbox.push_back(Message::empty(Type::Reset, message.id).encode());
                 None
             }
             Type::NonConfirmable if message.code == Code::EMPTY => None,
             Type::Confirmable | Type::NonConfirmable => self.incoming(message, now),
         }
+    }
+
+    /// Answers a request that is larger than a message should be: it must come in blocks (RFC 7959, 2.9.3).
+    fn too_large(&mut self, bytes: &[u8]) {
+        let token = bytes.first().map_or(0, |first| usize::from(first & 15));
+        let head = bytes.get(..token.saturating_add(4)).unwrap_or_default();
+        let Ok(head) = Message::decode(head) else { return };
+        if !head.code.is_request() || head.kind != Type::Confirmable {
+            return;
+        }
+        let mut answer = Message::new(Code::TOO_LARGE);
+        answer.kind = Type::Acknowledgement;
+        answer.id = head.id;
+        answer.token = head.token;
+        Block { number: 0, more: false, exponent: BLOCK_EXPONENT_MAX }.put(&mut answer, option::BLOCK1);
+        self.outbox.push_back(answer.encode());
     }
 
     fn in_flight(&self, id: u16) -> bool {

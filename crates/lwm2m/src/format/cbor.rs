@@ -1,4 +1,4 @@
-//! One value as one CBOR data item (transport 1.1, 7.4.3), and what it shares with SenML.
+//! One value as one CBOR data item, content format 60, and what it shares with SenML.
 
 use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder};

@@ -1,4 +1,4 @@
-//! The JSON of LwM2M 1.0 (core 1.0, 6.4.4), which servers of that time still ask for.
+//! The JSON of LwM2M 1.0, content format 11543, which servers of that time still ask for.
 //!
 //! Known servers name a single resource in different ways; reading takes all of them.
 

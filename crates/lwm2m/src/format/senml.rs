@@ -1,4 +1,4 @@
-//! SenML in its two encodings (RFC 8428, with the object links of LwM2M transport 1.1, 7.4.4).
+//! SenML in its two encodings (RFC 8428, with the object links of LwM2M 1.1).
 //!
 //! A pack is read into records first, then the records are given to the resources that their names say. A name is
 //! base name and name written one after the other, nothing else; LwM2M begins names with a slash.

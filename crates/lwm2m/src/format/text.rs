@@ -1,4 +1,4 @@
-//! One value as plain text (LwM2M 1.0, 6.4.1; transport 1.1, 7.4.2).
+//! One value as plain text, content format 0.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

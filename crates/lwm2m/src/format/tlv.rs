@@ -1,4 +1,4 @@
-//! The binary format of LwM2M 1.0 (core 1.0, 6.4.3): type, identifier, length, value, nested at most three times.
+//! The binary format of LwM2M 1.0, content format 11542: type, identifier, length, value, nested at most three times.
 
 use super::{Builder, Decoded, Format, FormatError, Models};
 use crate::path::{ID_NONE, Path};

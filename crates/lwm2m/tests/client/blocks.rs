@@ -327,8 +327,12 @@ fn a_large_registration_goes_in_blocks() {
 #[test]
 fn what_is_too_large_for_one_message_must_come_in_blocks() {
     let mut world = World::registered();
-    let huge = message(PUT).path("/9/0/2").format(OPAQUE).body(vec![0; 1600]).id(5);
-    world.receive(1, &huge);
-    assert_eq!(world.take_one(1).header.get_type(), coap_lite::MessageType::Reset);
+    let huge = message(PUT).path("/9/0/2").format(OPAQUE).body(vec![0; 1600]);
+    let answer = world.ask(huge.clone());
+    assert_eq!((answer.code().as_str(), answer.block(27)), ("4.13", Some((0, false, 6))));
+    world.receive(1, &huge.non());
+    world.receive(1, &message(0x45).body(vec![0; 1600]));
+    world.receive_bytes(1, &[0xff; 1600]);
+    assert!(world.take(1).is_empty());
     assert_eq!(world.tree.opened, 0);
 }
