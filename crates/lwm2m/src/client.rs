@@ -22,7 +22,7 @@ use crate::objects::{CallId, Objects, Origin, Refusal};
 use crate::path::Path;
 use crate::time::{Millis, earlier};
 use bootstrap::{Bootstrap, Progress};
-use context::{Effect, Shared};
+use context::{Effect, Env, Shared};
 use server::Server;
 
 /// Names the association with a server: the instance of object 0 that describes it. What its URI and its keys are is
@@ -199,50 +199,63 @@ impl Client {
     }
 
     fn take(&mut self, now: Millis, input: Input<'_>, objects: &mut dyn Objects) {
-        let mut env = self.shared.env(now, objects);
-        let mut progress = Progress::Going;
         match input {
             Input::Tick => {}
-            Input::Datagram { peer, bytes } => {
-                if let Some(server) = self.servers.iter_mut().find(|server| server.peer() == peer) {
-                    server.datagram(&mut env, bytes);
-                } else if let Some(bootstrap) = self.bootstrap.as_mut().filter(|b| b.peer() == peer) {
-                    progress = bootstrap.datagram(&mut env, bytes);
-                }
-            }
-            Input::Connected { peer, resumed } => {
-                if let Some(server) = self.servers.iter_mut().find(|server| server.peer() == peer) {
-                    server.connected(&mut env, resumed);
-                } else if let Some(bootstrap) = self.bootstrap.as_mut().filter(|b| b.peer() == peer) {
-                    progress = bootstrap.connected(&mut env);
-                }
-            }
+            Input::Datagram { peer, bytes } => self.on(
+                now,
+                peer,
+                objects,
+                |server, env| server.datagram(env, bytes),
+                |bootstrap, env| bootstrap.datagram(env, bytes),
+            ),
+            Input::Connected { peer, resumed } => self.on(
+                now,
+                peer,
+                objects,
+                |server, env| server.connected(env, resumed),
+                |bootstrap, env| bootstrap.connected(env),
+            ),
             Input::Disconnected { peer } => {
-                if let Some(server) = self.servers.iter_mut().find(|server| server.peer() == peer) {
-                    server.disconnected(&mut env);
-                } else if let Some(bootstrap) = self.bootstrap.as_mut().filter(|b| b.peer() == peer) {
-                    progress = bootstrap.disconnected(&mut env);
-                }
+                self.on(now, peer, objects, Server::disconnected, Bootstrap::disconnected);
             }
             Input::NetworkChanged => {
+                let mut env = self.shared.env(now, objects);
                 self.servers.iter_mut().for_each(|server| server.network_changed(&mut env));
-                if let Some(bootstrap) = &mut self.bootstrap {
-                    progress = bootstrap.network_changed(&mut env);
-                }
+                let progress = self.bootstrap.as_mut().map(|bootstrap| bootstrap.network_changed(&mut env));
+                self.progress(now, progress.unwrap_or(Progress::Going), objects);
             }
-            Input::Changed(path) => env.effects.push(Effect::Changed(path)),
+            Input::Changed(path) => self.shared.effects.push(Effect::Changed(path)),
             Input::Completed { call, result } => {
+                let mut env = self.shared.env(now, objects);
                 let _ = self.servers.iter_mut().any(|server| server.completed(&mut env, call, result));
             }
             Input::Stop => {
                 self.stopping = true;
+                let mut env = self.shared.env(now, objects);
                 if let Some(mut bootstrap) = self.bootstrap.take() {
                     bootstrap.stop(&mut env);
                 }
                 self.servers.iter_mut().for_each(|server| server.leave(&mut env, None));
             }
         }
-        self.progress(now, progress, objects);
+    }
+
+    /// Gives an input of one association to whoever it belongs to; inputs of others are ignored.
+    fn on(
+        &mut self,
+        now: Millis,
+        peer: Peer,
+        objects: &mut dyn Objects,
+        server: impl FnOnce(&mut Server, &mut Env<'_>),
+        bootstrap: impl FnOnce(&mut Bootstrap, &mut Env<'_>) -> Progress,
+    ) {
+        let mut env = self.shared.env(now, objects);
+        if let Some(found) = self.servers.iter_mut().find(|known| known.peer() == peer) {
+            server(found, &mut env);
+        } else if let Some(found) = self.bootstrap.as_mut().filter(|known| known.peer() == peer) {
+            let progress = bootstrap(found, &mut env);
+            self.progress(now, progress, objects);
+        }
     }
 
     /// Carries out what operations left to do, and what is due, until nothing is.

@@ -69,7 +69,8 @@
 //! What the objects change by themselves, they report with [`Input::Changed`]; what takes them long, they answer with
 //! [`Reply::Later`] and [`Input::Completed`]. Everything that comes from a server has a limit in [`limits`].
 //!
-//! The factory bootstrap is the caller's: whatever is in objects 0 and 1 at the first input counts.
+//! The factory bootstrap is the caller's: whatever is in objects 0 and 1 at the first input counts. Accounts that
+//! come later, by another way than a bootstrap, count for the next client.
 //!
 //! Not here: sockets, DTLS, names of hosts, files, and any object's meaning. Not supported: smart cards, OSCORE,
 //! transports other than datagrams, content formats and attributes of 1.2, and timestamps in what is sent.

@@ -147,7 +147,8 @@ pub trait Objects {
     fn delete(&mut self, call: CallId, origin: Origin, path: Path) -> Reply;
 
     /// A server begins to write `path`, a resource with [`crate::model::Handling::Stream`]. `size` is what it says
-    /// that will come in bytes, in the encoding of its format; it may say nothing, or not the truth.
+    /// that will come in bytes, in the encoding of its format; it may say nothing, or not the truth. While another
+    /// upload of the same resource is open, refuse with [`Refusal::NotAllowed`].
     fn open(&mut self, upload: UploadId, server: u16, path: Path, size: Option<u64>) -> Result<(), Refusal>;
 
     /// The next bytes of it. Pieces come in order and without gaps.

@@ -43,7 +43,7 @@ pub(crate) fn serve(
         }
         return;
     }
-    match upload::take(link, cx, exchange, &message, &mut request, observations.is_some()) {
+    match upload::take(link, cx, exchange, &key, &mut request, observations.is_some()) {
         Ok(Body::Whole) => {}
         Ok(Body::Taken) => return,
         Err(code) => return link.refuse(exchange, code, request.block1, cx.now),

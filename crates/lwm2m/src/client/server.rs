@@ -285,7 +285,8 @@ impl Server {
                 let mut message = Message::new(Code::DELETE);
                 location.into_iter().for_each(|segment| message.add(option::URI_PATH, segment));
                 self.state = State::Leaving(env.now.plus(STOP_WAIT), again);
-                if !self.link.call(message, Vec::new(), 6, Purpose::Deregister, env.now) {
+                let exponent = env.config.block_exponent;
+                if !self.link.call(message, Vec::new(), exponent, Purpose::Deregister, env.now) {
                     self.left(env);
                 }
             }

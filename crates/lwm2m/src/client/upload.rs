@@ -7,7 +7,7 @@ use super::request::{Request, code};
 use crate::coap::block::Block;
 use crate::coap::endpoint::ExchangeId;
 use crate::coap::message::{Code, Message};
-use crate::coap::upload::Accepted;
+use crate::coap::upload::{Accepted, Key, Part};
 use crate::format::stream::Unwrap;
 use crate::limits::BODY_MAX;
 use crate::model::Handling;
@@ -56,59 +56,41 @@ pub(crate) fn take(
     link: &mut Link,
     cx: &mut Context<'_>,
     exchange: ExchangeId,
-    message: &Message,
+    key: &Key,
     request: &mut Request,
     streams: bool,
 ) -> Result<Body, Code> {
     let stream = if streams { streamed(cx, request)? } else { None };
     let Some(block) = request.block1 else {
         let Some((path, unwrap)) = stream else { return Ok(Body::Whole) };
-        let whole = Block { number: 0, more: false, exponent: 6 };
+        end(link, cx, key);
+        let whole = Block { number: 0, more: false, exponent: cx.config.block_exponent };
         let stream = open(link, cx, request, path, unwrap)?;
         piece(link, cx, exchange, stream, &request.payload, whole, None)?;
         return Ok(Body::Taken);
     };
-    // The blocks of a transfer are compared with their payload, which is in the request by now.
-    let message = Message { payload: request.payload.clone(), ..message.clone() };
+    let part = Part { key: key.clone(), format: request.format, block, length: request.payload.len() };
     let echo = Block { exponent: block.exponent.min(cx.config.block_exponent), ..block };
     request.block1 = Some(echo);
-    match link.uploads.accept(&message, block, cx.now) {
-        Err(code) => {
-            if let Some(sink) = link.uploads.take(&message) {
-                sink.abort(cx.objects);
-            }
-            return Err(code);
-        }
-        Ok(Accepted::Repeated) => {
+    match link.uploads.accept(&part, cx.now).inspect_err(|_| end(link, cx, key))? {
+        Accepted::Repeated => {
             link.respond(exchange, Message::new(Code::CONTINUE), Some(echo), None, cx.now);
-            return Ok(Body::Taken);
+            Ok(Body::Taken)
         }
-        Ok(Accepted::First) => {
+        Accepted::First => {
             // A new beginning of the same body ends the old one.
-            if let Some(sink) = link.uploads.take(&message) {
-                sink.abort(cx.objects);
-            }
-            if let Some((path, unwrap)) = stream {
-                let stream = open(link, cx, request, path, unwrap)?;
-                return first_piece(link, cx, exchange, &message, stream, echo);
-            }
-            if !block.more {
-                return Ok(Body::Whole);
-            }
-            if request.size1.is_some_and(|size| usize::try_from(size).is_ok_and(|size| size > BODY_MAX)) {
-                return Err(Code::TOO_LARGE);
-            }
-            if !link.uploads.has_room() {
-                return Err(Code::INTERNAL_ERROR);
-            }
-            link.uploads.begin(&message, Sink::Buffer(std::mem::take(&mut request.payload)), cx.now);
+            end(link, cx, key);
+            first(link, cx, exchange, part, request, stream, echo)
         }
-        Ok(Accepted::Next(at)) => {
-            return next(link, cx, exchange, at, request, echo);
-        }
+        Accepted::Next(at) => next(link, cx, exchange, at, request, echo),
     }
-    link.respond(exchange, Message::new(Code::CONTINUE), Some(echo), None, cx.now);
-    Ok(Body::Taken)
+}
+
+/// Ends the transfer of a body, if there is one.
+fn end(link: &mut Link, cx: &mut Context<'_>, key: &Key) {
+    if let Some(sink) = link.uploads.take(key) {
+        sink.abort(cx.objects);
+    }
 }
 
 /// The path and the format, when the request writes a streamed resource in a format that can be streamed.
@@ -144,20 +126,38 @@ fn open(
     Ok(Stream { id, path, unwrap, offset: 0, busy: false })
 }
 
-fn first_piece(
+/// The first block of a body.
+fn first(
     link: &mut Link,
     cx: &mut Context<'_>,
     exchange: ExchangeId,
-    message: &Message,
-    stream: Stream,
+    part: Part,
+    request: &mut Request,
+    stream: Option<(Path, Unwrap)>,
     echo: Block,
 ) -> Result<Body, Code> {
-    if let Some(stream) = piece(link, cx, exchange, stream, &message.payload, echo, Some(echo))? {
-        link.uploads.begin(message, Sink::Stream(stream), cx.now);
+    if let Some((path, unwrap)) = stream {
+        let stream = open(link, cx, request, path, unwrap)?;
+        if let Some(stream) = piece(link, cx, exchange, stream, &request.payload, echo, Some(echo))? {
+            link.uploads.begin(part, Sink::Stream(stream), cx.now);
+        }
+        return Ok(Body::Taken);
     }
+    if !echo.more {
+        return Ok(Body::Whole);
+    }
+    if request.size1.is_some_and(|size| usize::try_from(size).is_ok_and(|size| size > BODY_MAX)) {
+        return Err(Code::TOO_LARGE);
+    }
+    if !link.uploads.has_room() {
+        return Err(Code::INTERNAL_ERROR);
+    }
+    link.uploads.begin(part, Sink::Buffer(std::mem::take(&mut request.payload)), cx.now);
+    link.respond(exchange, Message::new(Code::CONTINUE), Some(echo), None, cx.now);
     Ok(Body::Taken)
 }
 
+/// A later block of a body.
 fn next(
     link: &mut Link,
     cx: &mut Context<'_>,

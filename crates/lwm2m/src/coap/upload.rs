@@ -16,6 +16,23 @@ pub(crate) fn key(message: &Message) -> Key {
     (message.code, message.options.iter().filter(|(number, _)| part(*number)).cloned().collect())
 }
 
+/// A block of a body, as far as its order is concerned.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) key: Key,
+    pub(crate) format: Option<u32>,
+    pub(crate) block: Block,
+    /// Bytes in it.
+    pub(crate) length: usize,
+}
+
+impl Part {
+    /// Where it ends in the body.
+    fn end(&self) -> u64 {
+        self.block.offset().saturating_add(u64::try_from(self.length).unwrap_or(u64::MAX))
+    }
+}
+
 /// A body that is not whole yet.
 #[derive(Debug)]
 pub(crate) struct Upload<S> {
@@ -54,27 +71,26 @@ impl<S> Default for Uploads<S> {
 
 impl<S> Uploads<S> {
     /// Sorts a block. An error ends the body that it belongs to; [`Self::take`] gives it.
-    pub(crate) fn accept(&mut self, message: &Message, block: Block, now: Millis) -> Result<Accepted, Code> {
-        let length = message.payload.len();
-        let end = block.offset().saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-        if length > block.size() || (block.more && length != block.size()) {
+    pub(crate) fn accept(&mut self, part: &Part, now: Millis) -> Result<Accepted, Code> {
+        let Part { key, format, block, length } = part;
+        let end = part.end();
+        if *length > block.size() || (block.more && *length != block.size()) {
             return Err(Code::BAD_REQUEST);
         }
         if end > UPLOAD_MAX {
             return Err(Code::TOO_LARGE);
         }
-        let key = key(message);
-        let Some(at) = self.list.iter().position(|upload| upload.key == key) else {
+        let found = self.list.iter_mut().enumerate().find(|(_, upload)| upload.key == *key);
+        let Some((at, upload)) = found else {
             return if block.number == 0 { Ok(Accepted::First) } else { Err(Code::INCOMPLETE) };
         };
-        let Some(upload) = self.list.get_mut(at) else { return Err(Code::INCOMPLETE) };
         if upload.next == end && upload.last == block.offset() && block.more {
             return Ok(Accepted::Repeated);
         }
         if block.number == 0 {
             return Ok(Accepted::First);
         }
-        if upload.next != block.offset() || upload.format != message.uint(option::CONTENT_FORMAT) {
+        if upload.next != block.offset() || upload.format != *format {
             return Err(Code::INCOMPLETE);
         }
         upload.last = block.offset();
@@ -88,16 +104,11 @@ impl<S> Uploads<S> {
         self.list.len() < UPLOADS_MAX
     }
 
-    /// Keeps the body whose first block `message` is.
-    pub(crate) fn begin(&mut self, message: &Message, sink: S, now: Millis) {
-        self.list.push(Upload {
-            key: key(message),
-            format: message.uint(option::CONTENT_FORMAT),
-            next: u64::try_from(message.payload.len()).unwrap_or_default(),
-            last: 0,
-            until: now.plus(EXCHANGE_LIFETIME),
-            sink,
-        });
+    /// Keeps the body whose first block `part` is.
+    pub(crate) fn begin(&mut self, part: Part, sink: S, now: Millis) {
+        let next = part.end();
+        let Part { key, format, .. } = part;
+        self.list.push(Upload { key, format, next, last: 0, until: now.plus(EXCHANGE_LIFETIME), sink });
     }
 
     /// The body at a place that [`Self::accept`] gave.
@@ -110,10 +121,9 @@ impl<S> Uploads<S> {
         (at < self.list.len()).then(|| self.list.swap_remove(at).sink)
     }
 
-    /// Takes out the body that a request belongs to.
-    pub(crate) fn take(&mut self, message: &Message) -> Option<S> {
-        let key = key(message);
-        self.remove(self.list.iter().position(|upload| upload.key == key)?)
+    /// Takes out the body with this key.
+    pub(crate) fn take(&mut self, key: &Key) -> Option<S> {
+        self.remove(self.list.iter().position(|upload| upload.key == *key)?)
     }
 
     /// Takes out the bodies whose next block did not come.
@@ -149,19 +159,15 @@ impl<S> Uploads<S> {
 mod tests {
     use super::*;
 
-    fn message(number: u32, more: bool, length: usize) -> (Message, Block) {
-        let mut message = Message::new(Code::PUT);
-        message.add(option::URI_PATH, "9");
-        message.add_uint(option::CONTENT_FORMAT, 42);
-        message.payload = vec![0; length];
-        (message, Block { number, more, exponent: 0 })
+    fn part(number: u32, more: bool, length: usize) -> Part {
+        let key = (Code::PUT, vec![(option::URI_PATH, b"9".to_vec())]);
+        Part { key, format: Some(42), block: Block { number, more, exponent: 0 }, length }
     }
 
     fn begun() -> Uploads<u8> {
         let mut uploads = Uploads::default();
-        let (first, block) = message(0, true, 16);
-        assert_eq!(uploads.accept(&first, block, Millis(0)), Ok(Accepted::First));
-        uploads.begin(&first, 1, Millis(0));
+        assert_eq!(uploads.accept(&part(0, true, 16), Millis(0)), Ok(Accepted::First));
+        uploads.begin(part(0, true, 16), 1, Millis(0));
         uploads
     }
 
@@ -174,31 +180,21 @@ mod tests {
             (1, true, 16, Accepted::Repeated),
             (2, false, 3, Accepted::Next(0)),
         ] {
-            let (message, block) = message(number, more, length);
-            assert_eq!(uploads.accept(&message, block, Millis(0)), Ok(expected), "{number}");
+            assert_eq!(uploads.accept(&part(number, more, length), Millis(0)), Ok(expected), "{number}");
         }
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        for (number, more, length, code) in [
-            (2, true, 16, Code::INCOMPLETE),
-            (1, true, 15, Code::BAD_REQUEST),
-            (1, false, 17, Code::BAD_REQUEST),
+        for (part, code) in [
+            (part(2, true, 16), Code::INCOMPLETE),
+            (part(1, true, 15), Code::BAD_REQUEST),
+            (part(1, false, 17), Code::BAD_REQUEST),
+            (Part { format: None, ..part(1, true, 16) }, Code::INCOMPLETE),
+            (Part { key: (Code::POST, Vec::new()), ..part(1, true, 16) }, Code::INCOMPLETE),
         ] {
-            let (message, block) = message(number, more, length);
-            assert_eq!(begun().accept(&message, block, Millis(0)), Err(code));
+            assert_eq!(begun().accept(&part, Millis(0)), Err(code), "{part:?}");
         }
-        let (mut other, block) = message(1, true, 16);
-        other.options.retain(|(number, _)| *number != option::CONTENT_FORMAT);
-        assert_eq!(begun().accept(&other, block, Millis(0)), Err(Code::INCOMPLETE), "another format");
-        let (mut elsewhere, block) = message(1, true, 16);
-        elsewhere.add(option::URI_PATH, "1");
-        assert_eq!(begun().accept(&elsewhere, block, Millis(0)), Err(Code::INCOMPLETE), "another path");
-        let far = Block { number: super::super::block::NUMBER_MAX, more: false, exponent: 6 };
-        let mut end = message(0, false, 1024).0;
-        end.payload = vec![0; 1024];
-        assert_eq!(begun().accept(&end, far, Millis(0)), Err(Code::INCOMPLETE));
     }
 
     #[test]
