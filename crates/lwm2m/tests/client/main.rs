@@ -11,5 +11,6 @@ mod operations;
 mod registration;
 mod reliability;
 mod tree;
+mod vectors;
 mod wire;
 mod world;
