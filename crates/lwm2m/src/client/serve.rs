@@ -119,9 +119,10 @@ pub(crate) fn completed(
             Ok(())
         }
         (Then::Answer(..), Err(refusal)) => Err(code(refusal)),
-        (Then::Stored { more: true, .. }, Ok(())) => {
-            link.respond(exchange, Message::new(Code::CONTINUE), block1, None, cx.now);
-            Ok(())
+        (Then::Stored { upload, more: true, .. }, result) => {
+            upload::stored(link, cx, upload, result).map(|()| {
+                link.respond(exchange, Message::new(Code::CONTINUE), block1, None, cx.now);
+            })
         }
         (Then::Stored { upload, path, .. }, Ok(())) => {
             upload::close(link, cx, exchange, upload, path, block1)
@@ -132,7 +133,7 @@ pub(crate) fn completed(
             Ok(())
         }
         (Then::Stored { upload, .. } | Then::Closed { upload, .. }, Err(refusal)) => {
-            upload::refused(link, cx, upload);
+            cx.objects.abort(upload);
             Err(code(refusal))
         }
     };

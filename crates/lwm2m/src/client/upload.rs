@@ -11,7 +11,7 @@ use crate::coap::upload::{Accepted, Key, Part};
 use crate::format::stream::Unwrap;
 use crate::limits::BODY_MAX;
 use crate::model::Handling;
-use crate::objects::{Objects, Operation, Reply, UploadId};
+use crate::objects::{Objects, Operation, Refusal, Reply, UploadId};
 use crate::path::Path;
 
 /// Where the blocks of a body go.
@@ -21,6 +21,12 @@ pub(crate) enum Sink {
     Buffer(Vec<u8>),
     /// Into the objects.
     Stream(Stream),
+}
+
+impl Default for Sink {
+    fn default() -> Self {
+        Self::Buffer(Vec::new())
+    }
 }
 
 impl Sink {
@@ -39,8 +45,6 @@ pub(crate) struct Stream {
     path: Path,
     unwrap: Unwrap,
     offset: u64,
-    /// The objects still work on a piece.
-    busy: bool,
 }
 
 /// What became of a block.
@@ -123,7 +127,7 @@ fn open(
     let id = cx.ids.upload();
     let size = request.size1.map(u64::from);
     cx.objects.open(id, cx.server, path, size).map_err(code)?;
-    Ok(Stream { id, path, unwrap, offset: 0, busy: false })
+    Ok(Stream { id, path, unwrap, offset: 0 })
 }
 
 /// The first block of a body.
@@ -166,46 +170,32 @@ fn next(
     request: &mut Request,
     echo: Block,
 ) -> Result<Body, Code> {
-    match link.uploads.get(at) {
-        Some(Sink::Buffer(buffer)) => {
-            if buffer.len().saturating_add(request.payload.len()) > BODY_MAX {
-                drop(link.uploads.remove(at));
-                return Err(Code::TOO_LARGE);
-            }
+    let sink = link.uploads.get(at).map(std::mem::take).ok_or(Code::INCOMPLETE)?;
+    let kept = match sink {
+        Sink::Buffer(mut buffer) => {
             buffer.append(&mut request.payload);
-            if echo.more {
+            if buffer.len() > BODY_MAX {
+                Err(Code::TOO_LARGE)
+            } else if echo.more {
                 link.respond(exchange, Message::new(Code::CONTINUE), Some(echo), None, cx.now);
-                return Ok(Body::Taken);
+                Ok(Some(Sink::Buffer(buffer)))
+            } else {
+                link.uploads.remove(at);
+                request.payload = buffer;
+                return Ok(Body::Whole);
             }
-            if let Some(Sink::Buffer(whole)) = link.uploads.remove(at) {
-                request.payload = whole;
-            }
-            Ok(Body::Whole)
         }
-        Some(Sink::Stream(_)) => {
-            // Out while the piece is worked on, and back to its place after it.
-            let Some(Sink::Stream(stream)) =
-                link.uploads.get(at).map(|sink| std::mem::replace(sink, Sink::Buffer(Vec::new())))
-            else {
-                return Err(Code::INTERNAL_ERROR);
-            };
-            let result = piece(link, cx, exchange, stream, &request.payload, echo, Some(echo));
-            match result {
-                Ok(Some(stream)) => {
-                    if let Some(sink) = link.uploads.get(at) {
-                        *sink = Sink::Stream(stream);
-                    }
-                }
-                Ok(None) => drop(link.uploads.remove(at)),
-                Err(code) => {
-                    drop(link.uploads.remove(at));
-                    return Err(code);
-                }
-            }
-            Ok(Body::Taken)
+        Sink::Stream(stream) => piece(link, cx, exchange, stream, &request.payload, echo, Some(echo))
+            .map(|stream| stream.map(Sink::Stream)),
+    };
+    match (kept, link.uploads.get(at)) {
+        (Ok(Some(sink)), Some(place)) => *place = sink,
+        (kept, _) => {
+            link.uploads.remove(at);
+            kept?;
         }
-        None => Err(Code::INCOMPLETE),
     }
+    Ok(Body::Taken)
 }
 
 /// Gives a piece to the objects. The stream comes back while more is to come; an error has aborted it.
@@ -221,7 +211,7 @@ fn piece(
     let id = stream.id;
     let path = stream.path;
     // A server that does not wait for the answer to a block breaks the order of its own blocks.
-    let value = if stream.busy && link.jobs.iter().any(|job| is_storing(job, id)) {
+    let value = if link.jobs.iter().any(|job| is_storing(job, id)) {
         Err(Code::INCOMPLETE)
     } else {
         let value = stream.unwrap.piece(payload);
@@ -232,7 +222,6 @@ fn piece(
     let call = cx.ids.call();
     let reply = cx.objects.chunk(call, id, stream.offset, &value);
     stream.offset = stream.offset.saturating_add(u64::try_from(value.len()).unwrap_or(u64::MAX));
-    stream.busy = reply == Reply::Later;
     let more = block.more;
     match reply {
         Reply::Done if more => {
@@ -285,8 +274,23 @@ pub(crate) fn close(
     }
 }
 
-/// Takes the stream of an upload out, after the objects refused a piece of it.
-pub(crate) fn refused(link: &mut Link, cx: &mut Context<'_>, upload: UploadId) {
-    link.uploads.forget(|sink| matches!(sink, Sink::Stream(stream) if stream.id == upload));
-    cx.objects.abort(upload);
+/// The objects have stored a piece, or not. The upload may have ended meanwhile.
+pub(crate) fn stored(
+    link: &mut Link,
+    cx: &mut Context<'_>,
+    upload: UploadId,
+    result: Result<(), Refusal>,
+) -> Result<(), Code> {
+    let ours = |sink: &Sink| matches!(sink, Sink::Stream(stream) if stream.id == upload);
+    match result {
+        Ok(()) if link.uploads.any(ours) => Ok(()),
+        Ok(()) => Err(Code::INCOMPLETE),
+        Err(refusal) => {
+            if link.uploads.any(ours) {
+                link.uploads.forget(ours);
+                cx.objects.abort(upload);
+            }
+            Err(code(refusal))
+        }
+    }
 }

@@ -139,6 +139,11 @@ impl<S> Uploads<S> {
         gone
     }
 
+    /// Whether there is a body for which `wanted` is true.
+    pub(crate) fn any(&self, wanted: impl Fn(&S) -> bool) -> bool {
+        self.list.iter().any(|upload| wanted(&upload.sink))
+    }
+
     /// Forgets the bodies for which `gone` is true.
     pub(crate) fn forget(&mut self, gone: impl Fn(&S) -> bool) {
         self.list.retain(|upload| !gone(&upload.sink));

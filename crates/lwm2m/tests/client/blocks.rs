@@ -191,7 +191,9 @@ fn slow_storage_slows_the_server_down() {
 
 #[test]
 fn slow_storage_that_fails_is_told() {
-    let mut world = World::registered();
+    // Registered for ever, so that no update comes in between.
+    let tree = Tree::new().server(1).with(Path::resource(1, 1, 1), int(0));
+    let mut world = World::registered_with(tree, Config::new("test"));
     world.tree.later = true;
     world.receive(1, &block(&bytes(5000), 0, 6).id(900));
     let call = world.tree.calls.remove(0);
@@ -203,6 +205,17 @@ fn slow_storage_that_fails_is_told() {
     world.receive(1, &block(&bytes(5000), 0, 6).id(901));
     assert_eq!(world.ask(block(&bytes(5000), 1, 6)).code(), "4.08");
     assert_eq!(world.tree.aborted, 2);
+    // Nothing that the objects say about it later matters.
+    for (result, code) in [(Ok(()), "4.08"), (Err(Refusal::TooLarge), "4.13")] {
+        let call = world.tree.calls.remove(0);
+        world.input(Input::Completed { call, result });
+        assert_eq!(world.take_one(1).code(), code);
+        assert_eq!(world.tree.aborted, 2);
+        world.receive(1, &block(&bytes(5000), 0, 6).id(if code == "4.08" { 902 } else { 903 }));
+        world.pass(247_000);
+        world.take(1);
+        world.tree.aborted = 2;
+    }
 }
 
 #[test]
