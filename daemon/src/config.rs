@@ -18,7 +18,7 @@ const DROP_INS_MAX: usize = 64;
 /// Where fragments are, the vendor's first. A folder's drop-ins come right after its file, by name.
 const FOLDERS: [&str; 2] = ["/usr/lib/scomo", "/etc/scomo"];
 /// The sections that the workers read.
-const WORKER_SECTIONS: [&str; 3] = ["package", "container", "os"];
+const WORKER_SECTIONS: [&str; 4] = ["package", "container", "files", "os"];
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +131,7 @@ struct Fragment {
     daemon: DaemonConfig,
     package: toml::Table,
     container: toml::Table,
+    files: toml::Table,
     os: toml::Table,
 }
 
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(settings.daemon, DaemonConfig::default());
         assert_eq!(
             settings.workers,
-            json!({"state_dir": "/var/lib/scomo", "runtime_dir": "/run/scomo", "package": {}, "container": {}, "os": {}})
+            json!({"state_dir": "/var/lib/scomo", "runtime_dir": "/run/scomo", "package": {}, "container": {}, "files": {}, "os": {}})
         );
     }
 

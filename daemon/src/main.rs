@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -66,9 +67,12 @@ fn run(overrides: &Overrides) -> anyhow::Result<()> {
     let settings = Settings::load(overrides)?;
     log::init(&settings.daemon.log)?;
     memory::stay_small();
-    make_folder(&settings.daemon.state_dir, 0o700)?;
+    // File sets are below it, for every process.
+    make_folder(&settings.daemon.state_dir, 0o711)?;
     // Containers of other users look for their files below it.
     make_folder(&settings.daemon.runtime_dir, 0o711)?;
+    // What the daemon and its workers write from here on is for root alone; they open up what is not.
+    umask(Mode::from_bits_truncate(0o077));
     let link = Link::start(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

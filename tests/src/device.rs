@@ -116,7 +116,7 @@ impl Builder {
         for folder in ["state", "run", "workers"] {
             std::fs::create_dir_all(root.join(folder)).context("cannot make the folders of a device")?;
         }
-        for worker in ["scomo-worker-container", "scomo-worker-os"] {
+        for worker in ["scomo-worker-container", "scomo-worker-files", "scomo-worker-os"] {
             let link = root.join("workers").join(worker);
             // A device handles the kinds of components whose workers it has.
             if let Ok(program) = crate::executable(worker)

@@ -91,6 +91,7 @@ fn install_product(root: &Path) -> Result<()> {
     for (name, to) in [
         ("scomod", "usr/lib/scomo/scomod"),
         ("scomo-worker-container", "usr/lib/scomo/workers/scomo-worker-container"),
+        ("scomo-worker-files", "usr/lib/scomo/workers/scomo-worker-files"),
         ("scomo-worker-os", "usr/lib/scomo/workers/scomo-worker-os"),
         ("scomoctl", "usr/bin/scomoctl"),
     ] {

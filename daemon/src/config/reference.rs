@@ -44,6 +44,7 @@ fn sections() -> Vec<Section> {
         Section::of::<DaemonConfig>("daemon", "the daemon"),
         Section::of::<scomo_package::Config>("package", "every worker"),
         Section::of::<scomo_container_backend::Config>("container", "`scomo-worker-container`"),
+        Section::of::<scomo_files_backend::Config>("files", "`scomo-worker-files`"),
         Section::of::<scomo_ostree_backend::Config>("os", "`scomo-worker-os`"),
     ]
 }

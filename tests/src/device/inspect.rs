@@ -72,7 +72,8 @@ impl Device {
             walk(&root, &mut |path| {
                 let Ok(inside) = path.strip_prefix(&root) else { return };
                 // Folders that objects are sorted into stay.
-                if inside.starts_with("containers/store/objects") && path.is_dir() {
+                let sorted = ["containers/store/objects", "file-sets/store/objects"];
+                if sorted.iter().any(|objects| inside.starts_with(objects)) && path.is_dir() {
                     return;
                 }
                 let changes = ["containers/logs", "containers/scratch", "facts.db-"];

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bad_transfer;
+mod files;
 mod harness;
 mod os;
 mod sick_device;
