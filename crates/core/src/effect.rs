@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ComponentId, PackageId, ReleaseId};
 use crate::spec::{ComponentKind, Content, Release};
 
+/// What a fetch leaves free on the disk that it goes to, in bytes, where the configuration says nothing: room for the
+/// facts and logs of a long time, and little even for a small disk.
+pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Something to do in the world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]

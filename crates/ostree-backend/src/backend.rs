@@ -17,17 +17,15 @@ use crate::boot;
 use crate::config::JobConfig;
 use crate::error::OsError;
 use crate::namespace;
-use crate::pull::{Options, Remote, cancellable, size_of};
+use crate::pull::{Options, Remote, cancellable, missing_bytes, size_of};
 use crate::resolve;
 use crate::source::Pinned;
 use crate::store::{Record, Store, hex, not_fetched, sync_dir};
 use crate::sweep;
-use crate::sysroot::{NEVER, Os, free_bytes, is_ours, repo_path};
+use crate::sysroot::{NEVER, Os, check_room, is_ours, repo_path};
 
 /// Prefix of the branches that keep fetched commits in the repository.
 const REFS: &str = "scomo";
-/// A pull does not even start below so many free bytes: commit, directories and state files need some.
-const FREE_BYTES_MIN: u64 = 2 * 1024 * 1024;
 
 /// The backend for OS components.
 #[derive(Debug)]
@@ -67,10 +65,8 @@ impl OstreeBackend {
     fn pull(&self, pinned: &Pinned, cx: &StepCx) -> Result<(u64, u64), OsError> {
         let config = &self.job.os;
         let path = repo_path(config);
-        let free = free_bytes(&path)?;
-        if free < FREE_BYTES_MIN {
-            return Err(OsError::NoSpace { path, free, needed: FREE_BYTES_MIN });
-        }
+        let reserve = self.job.package.reserve_bytes;
+        check_room(&path, 0, reserve)?;
         let settings = config.remote(&pinned.url);
         // The checksum was pinned by a verified resolve: no signature is needed here, every object is hashed.
         let remote = Remote::open(&path, &pinned.url, settings, None, &self.scratch().join("remotes"))?;
@@ -79,6 +75,7 @@ impl OstreeBackend {
         // static delta when the delta brings the commit object (fixed upstream in "Don't scan commit objects we fetch
         // via deltas").
         remote.pull(&Options { commit_only: true, ..options }, cx)?;
+        check_room(&path, missing_bytes(remote.repo(), &pinned.commit)?, reserve)?;
         remote.pull(&options, cx)?;
         if let Some(size) = size_of(remote.repo(), &pinned.commit)? {
             return Ok((remote.moved(), size));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use scomo_core::effect::RESERVE_BYTES;
 use scomo_core::failure::Failure;
 use scomo_core::id::ComponentId;
 use scomo_engine::worker;
@@ -144,6 +145,23 @@ pub struct JobConfig {
     /// The section.
     #[serde(default)]
     pub os: Config,
+    /// What of the section `package` concerns this backend too.
+    #[serde(default)]
+    pub package: Downloads,
+}
+
+/// The settings of downloads of any kind; the section has more, which is for others.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Downloads {
+    /// What a download leaves free on the disk that it goes to, in bytes.
+    pub reserve_bytes: u64,
+}
+
+impl Default for Downloads {
+    fn default() -> Self {
+        Self { reserve_bytes: RESERVE_BYTES }
+    }
 }
 
 impl JobConfig {
@@ -183,6 +201,14 @@ mod tests {
         assert_eq!(found("https://a.org.evil.example/repo"), None);
         assert_eq!(found("http://a.org/repo"), None);
         assert_eq!(found("file:///srv/repo"), Some("file:///srv"));
+    }
+
+    #[test]
+    fn what_stays_free_is_a_setting_of_all_downloads() {
+        let job = JobConfig::from_job(json!({"state_dir": "/s"})).expect("a job");
+        assert_eq!(job.package.reserve_bytes, RESERVE_BYTES);
+        let job = json!({"state_dir": "/s", "package": {"reserve_bytes": 1, "keys": {}}});
+        assert_eq!(JobConfig::from_job(job).expect("a job").package.reserve_bytes, 1);
     }
 
     #[test]

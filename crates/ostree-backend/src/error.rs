@@ -103,7 +103,9 @@ pub enum OsError {
     #[error("{0}")]
     NotFound(String),
     /// The disk has no room.
-    #[error("{path} has {free} bytes free, {needed} are needed; delete something and try again")]
+    #[error(
+        "{path} has {free} bytes free; {needed} are needed and {reserve} stay in reserve; delete something and try again"
+    )]
     NoSpace {
         /// Where.
         path: PathBuf,
@@ -111,6 +113,8 @@ pub enum OsError {
         free: u64,
         /// Bytes needed.
         needed: u64,
+        /// Bytes that stay free.
+        reserve: u64,
     },
     /// The device or its set-up is not as it must be.
     #[error("{0}")]

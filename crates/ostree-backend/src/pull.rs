@@ -216,6 +216,27 @@ fn report(progress: &ostree::AsyncProgress, cx: &StepCx, before: u64, most: &Mut
     cx.progress(Progress { bytes_done: *most, bytes_total, bytes_reused: 0, message });
 }
 
+/// The bytes of the objects of a commit that are not there, as far as the commit lists their sizes
+/// (`ostree commit --generate-sizes`); zero when it does not. Then libostree alone looks at the free space: before it
+/// fetches the parts of a static delta, and with every object otherwise.
+pub(crate) fn missing_bytes(repo: &ostree::Repo, commit: &str) -> Result<u64, OsError> {
+    let failed = |what: &str| OsError::libostree(format!("{what} {commit}"));
+    let (variant, _) = repo.load_commit(commit).map_err(failed("read the commit"))?;
+    let sizes = match ostree::commit_get_object_sizes(&variant) {
+        Ok(sizes) => sizes,
+        Err(e) if e.matches(gio::IOErrorEnum::NotFound) => return Ok(0),
+        Err(e) => return Err(failed("read the sizes of the objects of")(e)),
+    };
+    let mut sum = 0_u64;
+    for size in sizes {
+        let there = repo.has_object(size.objtype(), &size.checksum(), gio::Cancellable::NONE);
+        if !there.map_err(failed("look for an object of"))? {
+            sum = sum.saturating_add(size.unpacked());
+        }
+    }
+    Ok(sum)
+}
+
 /// The bytes of all objects of a commit if it is whole. A commit of which something is missing is marked, so that the
 /// next pull looks for the missing part.
 pub(crate) fn size_of(repo: &ostree::Repo, commit: &str) -> Result<Option<u64>, OsError> {

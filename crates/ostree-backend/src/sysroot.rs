@@ -248,8 +248,17 @@ fn origin(sysroot: &ostree::Sysroot, commit: &str, ref_name: &str) -> glib::KeyF
     origin
 }
 
+/// Refuses when the file system of `path` has no room for `needed` more bytes and a reserve.
+pub(crate) fn check_room(path: &Path, needed: u64, reserve: u64) -> Result<(), OsError> {
+    let free = free_bytes(path)?;
+    if free < needed.saturating_add(reserve) {
+        return Err(OsError::NoSpace { path: path.to_owned(), free, needed, reserve });
+    }
+    Ok(())
+}
+
 /// The bytes that are free for this process in the file system of `path`.
-pub(crate) fn free_bytes(path: &Path) -> Result<u64, OsError> {
+fn free_bytes(path: &Path) -> Result<u64, OsError> {
     let fs = nix::sys::statvfs::statvfs(path)
         .map_err(|e| OsError::file("ask for the free space of", path)(e.into()))?;
     Ok(fs.blocks_available().saturating_mul(fs.fragment_size()))

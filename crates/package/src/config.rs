@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use scomo_core::effect::RESERVE_BYTES;
 use serde::{Deserialize, Serialize};
 
 /// Section `package` of the configuration.
@@ -39,6 +40,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What a download leaves free on the disk that it goes to, in bytes. One that cannot fit is not begun.
     pub reserve_bytes: u64,
+    /// Bytes of layers that come from a registry in a second, at most; zero: no limit. OS commits are not limited.
+    pub bandwidth_bytes_per_s: u64,
 }
 
 impl Default for Config {
@@ -49,8 +52,8 @@ impl Default for Config {
             registries: BTreeMap::new(),
             auth_file: None,
             timeouts: Timeouts::default(),
-            // Room for the facts and logs of a long time, and little even for a small disk.
-            reserve_bytes: 16 * 1024 * 1024,
+            reserve_bytes: RESERVE_BYTES,
+            bandwidth_bytes_per_s: 0,
         }
     }
 }

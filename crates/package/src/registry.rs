@@ -6,6 +6,7 @@
 
 mod auth;
 mod blob;
+mod limit;
 mod net;
 
 use std::io::Read;

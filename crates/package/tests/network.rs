@@ -65,6 +65,19 @@ fn a_broken_connection_is_resumed_where_it_broke() {
     assert!((4..=6).contains(&connections), "{connections} connections: it must go on, not begin again");
 }
 
+/// How exactly it waits is tested with a clock of its own; here, that a download asks it at all.
+#[test]
+fn a_download_keeps_to_its_bandwidth() {
+    let pushed = pushed();
+    let config = pushed.registry.plain(unsigned());
+    let slow = Config { bandwidth_bytes_per_s: 6_000_000, ..config };
+    let begin = std::time::Instant::now();
+    let bytes = read_layer(&slow, &pushed.registry.source("a/b:1"), &pushed.layer).expect("the layer");
+    assert_eq!(sha(&bytes), pushed.layer.digest.to_string());
+    // Three million bytes, less what may come at once.
+    assert!(begin.elapsed() > std::time::Duration::from_millis(390), "{:?}", begin.elapsed());
+}
+
 #[test]
 fn a_registry_that_is_gone_half_way_is_unavailable() {
     let pushed = pushed();

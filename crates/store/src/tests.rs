@@ -3,6 +3,7 @@
 mod archives;
 mod attacks;
 mod faults;
+mod fetching;
 mod kit;
 mod metadata;
 mod model;

@@ -73,6 +73,43 @@ impl Drop for Filler {
     }
 }
 
+/// The commit says how large its objects are, so none of them is asked for.
+#[test]
+fn a_pull_that_cannot_fit_is_not_begun() {
+    if skip("a_pull_that_cannot_fit_is_not_begun") {
+        return;
+    }
+    let repository = Repository::new();
+    let disk = Disk::new(64);
+    let sysroot = disk.path().join("sysroot");
+    let device = Device::in_folder(&repository, tempfile::tempdir().expect("dir"), sysroot);
+    let noise: Vec<u8> =
+        (0..6_u64 << 20).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+    let large: &[(&str, &[u8])] = &[("usr/share/demo/large", &noise)];
+    repository.commit_with("1", large, &["--generate-sizes"]);
+    let v1 = device.resolve(&repository.local(&Repository::branch("1")));
+    let objects = || {
+        let found = run("find", &[device.repo().join("objects").to_str().expect("path"), "-type", "f"]);
+        found.lines().filter(|name| !name.contains(".commit")).count()
+    };
+    let before = objects();
+    {
+        // Room for the large file, but not for the reserve too.
+        let _full = disk.fill_up_to(7 << 10);
+        let text = fails(FailureKind::NoSpace, device.try_fetch(&v1));
+        let reserve = (2 << 20).to_string();
+        assert!(text.contains("bytes free") && text.contains(&reserve), "{text}");
+        assert_eq!(objects(), before, "objects were fetched");
+    }
+    device.fetch(&v1);
+    assert!(objects() > before);
+    // What is there is not counted.
+    repository.commit_with("2", large, &["--generate-sizes"]);
+    let v2 = device.resolve(&repository.local(&Repository::branch("2")));
+    let _full = disk.fill_up_to(5 << 10);
+    device.fetch(&v2);
+}
+
 #[test]
 fn a_full_disk_is_said_and_harms_nothing() {
     if skip("a_full_disk_is_said_and_harms_nothing") {

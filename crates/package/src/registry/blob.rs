@@ -94,6 +94,7 @@ impl BlobReader {
             if let Some(response) = self.response.as_mut() {
                 match self.net.block_on(response.chunk()) {
                     Ok(Some(bytes)) => {
+                        self.net.pay(bytes.len());
                         self.chunk = bytes;
                         continue;
                     }

@@ -9,6 +9,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::auth::{self, Credentials};
+use super::limit::Limiter;
 use crate::config::{Config, RegistryConfig, Timeouts};
 use crate::error::PackageError;
 use crate::oci::{self, MANIFEST_BYTES_MAX};
@@ -28,6 +29,7 @@ pub(crate) struct Net {
     credentials: Credentials,
     authorization: Mutex<Option<HeaderValue>>,
     timeouts: Timeouts,
+    limiter: Option<Limiter>,
 }
 
 impl Net {
@@ -57,6 +59,7 @@ impl Net {
             credentials,
             authorization: Mutex::new(None),
             timeouts: config.timeouts.clone(),
+            limiter: Limiter::new(config.bandwidth_bytes_per_s),
         })
     }
 
@@ -86,6 +89,13 @@ impl Net {
             }
         };
         self.block_on(self.timed(what, whole))
+    }
+
+    /// Waits as long as `bytes` of a blob, which just came, cost under the configured bandwidth.
+    pub(crate) fn pay(&self, bytes: usize) {
+        if let Some(limiter) = &self.limiter {
+            self.block_on(limiter.pay(bytes));
+        }
     }
 
     /// Ends `work` when it takes longer than a whole request may.

@@ -120,7 +120,11 @@ impl Device {
     }
 
     pub fn config(&self) -> Value {
-        json!({ "state_dir": self.state(), "runtime_dir": self.dir.path().join("run"), "os": self.os })
+        json!({
+            "state_dir": self.state(), "runtime_dir": self.dir.path().join("run"), "os": self.os,
+            // Small disks, of which nearly all can be used.
+            "package": { "reserve_bytes": 2 << 20 },
+        })
     }
 
     pub fn job(&self) -> JobConfig {

@@ -53,6 +53,11 @@ impl Repository {
     /// Commits a small OS on the branch that has the version as its last part, and gives the checksum. `extra` adds
     /// or replaces files.
     pub fn commit(&self, version: &str, extra: &[(&str, &[u8])]) -> String {
+        self.commit_with(version, extra, &[])
+    }
+
+    /// The same with more options of `ostree commit`.
+    pub fn commit_with(&self, version: &str, extra: &[(&str, &[u8])], options: &[&str]) -> String {
         let tree = tempfile::tempdir().expect("tree");
         let modules = format!("usr/lib/modules/{KERNEL}");
         let mut files: Vec<(String, Vec<u8>)> = vec![
@@ -97,7 +102,7 @@ impl Repository {
             "--owner-gid=0".to_owned(),
             "--no-xattrs".to_owned(),
         ];
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).chain(options.iter().copied()).collect();
         let commit = run("ostree", &args).trim().to_owned();
         self.summary();
         commit
