@@ -97,6 +97,9 @@ fn damaged_streams_are_refused() {
     assert!(matches!(error, StoreError::Decompress { .. }), "{error:?}");
 }
 
+/// Compresses a layer.
+type Pack = fn(&[u8]) -> Vec<u8>;
+
 /// What breaks a decompressor or the archive may have been damaged on the way: only the digest tells.
 #[test]
 fn bytes_that_are_not_the_promised_ones_are_damage_and_no_bad_image() {
@@ -104,7 +107,7 @@ fn bytes_that_are_not_the_promised_ones_are_damage_and_no_bad_image() {
         return;
     }
     let tar = large(10);
-    let packs: [(fn(&[u8]) -> Vec<u8>, Compression); 3] =
+    let packs: [(Pack, Compression); 3] =
         [(gzip, Compression::Gzip), (zstd, Compression::Zstd), (<[u8]>::to_vec, Compression::None)];
     for (pack, compression) in packs {
         let blob = pack(&tar);
