@@ -114,6 +114,7 @@ impl From<Error> for Failure {
             Error::Exists(_)
             | Error::Incomplete(_)
             | Error::Required(_)
+            | Error::Inhibited(_)
             | Error::WrongState(_)
             | Error::OsInUse(_)
             | Error::TooLate(_)

@@ -8,7 +8,10 @@ mod deliver;
 #[rustfmt::skip]
 mod interfaces;
 mod methods;
+mod people;
 mod publish;
+mod reports;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -30,6 +33,7 @@ use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 use crate::config::Settings;
 use crate::link::{Link, why_read_only};
 use crate::memory;
+use crate::policy::{Listener, Policy};
 use crate::view::{Moment, Tree};
 use access::Access;
 use deliver::Spool;
@@ -56,6 +60,7 @@ impl<P> Served<P> {
 pub struct Door {
     engine: Link,
     access: Access,
+    policy: Arc<Policy>,
     spool: Spool,
     /// Held while the spool is changed: one delivery at a time, and none while unwanted packages are deleted.
     spooling: Mutex<()>,
@@ -71,13 +76,23 @@ impl Door {
     /// Hands a command to the engine and waits until the bus shows what it changed, so that the objects that the
     /// answer names are there when the caller gets it.
     async fn submit(&self, caller: Caller, terms: Terms, command: Command) -> Result<Option<JobId>, Error> {
-        let taken = self.engine.submit(caller, terms, command).await?;
+        let taken = self.engine.submit(caller, terms, command).await.map_err(|error| self.explain(error))?;
         let mut published = self.published.subscribe();
         let shown = published.wait_for(|revision| *revision >= taken.revision);
         if tokio::time::timeout(PUBLISH_MAX, shown).await.is_err() {
             tracing::warn!("the bus is slow: a method answers before its objects are there");
         }
         Ok(taken.job)
+    }
+
+    /// Adds to the news that a job is under way what that job waits for.
+    fn explain(&self, error: Error) -> Error {
+        match (error, self.policy.shown(&self.view().state).gate) {
+            (Error::Busy(text), gate) if !gate.is_empty() => {
+                Error::Busy(format!("{text}; it waits for: {gate}"))
+            }
+            (error, _) => error,
+        }
     }
 
     async fn logs(&self, id: ComponentId, lines: usize) -> Result<String, Error> {
@@ -111,6 +126,17 @@ impl Door {
             blocking(move || spool.drop(&source)).await?;
         }
         taken.map(|_| ())
+    }
+
+    /// What the bus shows at a moment.
+    fn tree(&self, view: &View) -> Tree {
+        Tree::of(Moment {
+            state: &view.state,
+            progress: &view.running,
+            safe_mode: view.safe_mode.as_deref().unwrap_or_default(),
+            store_trouble: view.store_trouble.as_deref().unwrap_or_default(),
+            policy: &self.policy.shown(&view.state),
+        })
     }
 
     /// Deletes delivered packages that nothing refers to any more.
@@ -147,6 +173,7 @@ pub struct Service {
     door: Arc<Door>,
     publisher: Publisher,
     views: watch::Receiver<Option<Arc<View>>>,
+    policy: Listener,
 }
 
 impl Service {
@@ -164,14 +191,17 @@ impl Service {
         let access = Access::new(DBusProxy::new(&connection).await?, settings);
         let views = engine.watch();
         let first = engine.view();
+        let policy = Arc::new(Policy::new(settings.policy.clone(), &connection));
+        let listener = policy.listen();
         let door = Arc::new(Door {
             engine,
             access,
+            policy,
             spool,
             spooling: Mutex::new(()),
             published: watch::Sender::new(first.revision),
         });
-        let publisher = Publisher::start(&connection, Arc::clone(&door), tree(&first)).await?;
+        let publisher = Publisher::start(&connection, Arc::clone(&door), door.tree(&first)).await?;
         door.sweep().await;
         let taken = || format!("cannot own the name '{}'; does another scomod run?", scomo_dbus::BUS_NAME);
         // Neither replacing another daemon nor waiting for its end: two on one device is a mistake to be told.
@@ -179,7 +209,8 @@ impl Service {
         let reply =
             connection.request_name_with_flags(scomo_dbus::BUS_NAME, flags).await.with_context(taken)?;
         anyhow::ensure!(reply == RequestNameReply::PrimaryOwner, taken());
-        Ok(Self { connection, door, publisher, views })
+        door.policy.start(&door.engine);
+        Ok(Self { connection, door, publisher, views, policy: listener })
     }
 
     /// Publishes changes until the engine or the bus goes away.
@@ -190,13 +221,14 @@ impl Service {
         loop {
             tokio::select! {
                 changed = self.views.changed() => changed.context("the engine ended")?,
+                () = self.policy.next() => {}
                 () = connection.closed() => anyhow::bail!("the bus went away"),
             }
             let Some(mut view) = self.newest() else { continue };
-            let mut new = tree(&view);
+            let mut new = self.door.tree(&view);
             if self.publisher.tree().differs_in_progress_only(&new) {
                 view = self.settle(view, last + PROGRESS_EVERY).await;
-                new = tree(&view);
+                new = self.door.tree(&view);
             }
             let had = self.publisher.tree().delivered.len();
             let worked = !self.publisher.tree().manager.jobs.is_empty();
@@ -222,7 +254,7 @@ impl Service {
         while let Ok(Ok(())) = tokio::time::timeout_at(until, self.views.changed()).await {
             let Some(newer) = self.newest() else { continue };
             view = newer;
-            if !self.publisher.tree().differs_in_progress_only(&tree(&view)) {
+            if !self.publisher.tree().differs_in_progress_only(&self.door.tree(&view)) {
                 break;
             }
         }
@@ -240,13 +272,4 @@ impl Service {
             tracing::warn!("the engine did not end in order: {error}");
         }
     }
-}
-
-fn tree(view: &View) -> Tree {
-    Tree::of(Moment {
-        state: &view.state,
-        progress: &view.running,
-        safe_mode: view.safe_mode.as_deref().unwrap_or_default(),
-        store_trouble: view.store_trouble.as_deref().unwrap_or_default(),
-    })
 }

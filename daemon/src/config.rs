@@ -1,15 +1,18 @@
 //! Configuration in three stages: fragments (files) → one merged input → settings with every default filled in.
 //!
-//! The daemon reads the section `daemon`. The other sections, [`WORKER_SECTIONS`], belong to the workers and are handed
-//! on untouched; the worker that owns a section refuses unknown keys in it. Merging: a later file wins key by key;
-//! tables are merged, everything else, lists too, is replaced.
+//! The daemon reads the sections `daemon` and `policy`. The other sections, [`WORKER_SECTIONS`], belong to the workers
+//! and are handed on untouched; the worker that owns a section refuses unknown keys in it. Merging: a later file wins
+//! key by key; tables are merged, everything else, lists too, is replaced.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::policy::PolicyConfig;
 
 /// Largest configuration file in bytes: they are written by people.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -60,8 +63,13 @@ pub enum ConfigError {
         key: String,
     },
     /// Every file is right, and all of them together are not.
-    #[error("the section 'daemon' of all configuration files together is not right")]
-    Merged(#[source] serde_json::Error),
+    #[error("the section '{section}' of all configuration files together is not right")]
+    Merged {
+        /// The section.
+        section: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
 }
 
 /// Section `daemon` of the configuration.
@@ -129,6 +137,7 @@ pub enum UsePolkit {
 #[allow(dead_code, reason = "read for its errors only, which name the line")]
 struct Fragment {
     daemon: DaemonConfig,
+    policy: PolicyConfig,
     package: toml::Table,
     container: toml::Table,
     files: toml::Table,
@@ -140,6 +149,8 @@ struct Fragment {
 pub struct Settings {
     /// The daemon's own section.
     pub daemon: DaemonConfig,
+    /// When and under which conditions updates may happen.
+    pub policy: PolicyConfig,
     /// What every worker gets: folders and the workers' sections.
     pub workers: Value,
 }
@@ -234,10 +245,8 @@ impl Inputs {
 
     fn settings(self, overrides: &Overrides) -> Result<Settings, ConfigError> {
         let mut workers = self.0;
-        let mut daemon: DaemonConfig = match workers.remove("daemon") {
-            Some(section) => serde_json::from_value(section).map_err(ConfigError::Merged)?,
-            None => DaemonConfig::default(),
-        };
+        let mut daemon: DaemonConfig = own(&mut workers, "daemon")?;
+        let policy = own(&mut workers, "policy")?;
         daemon.bus = overrides.bus.clone().unwrap_or(daemon.bus);
         daemon.state_dir = overrides.state_dir.clone().unwrap_or(daemon.state_dir);
         daemon.runtime_dir = overrides.runtime_dir.clone().unwrap_or(daemon.runtime_dir);
@@ -247,8 +256,17 @@ impl Inputs {
         }
         workers.insert("state_dir".to_owned(), json!(daemon.state_dir));
         workers.insert("runtime_dir".to_owned(), json!(daemon.runtime_dir));
-        Ok(Settings { daemon, workers: Value::Object(workers) })
+        Ok(Settings { daemon, policy, workers: Value::Object(workers) })
     }
+}
+
+/// Takes a section of the daemon out of all sections.
+fn own<T: Default + DeserializeOwned>(
+    sections: &mut Map<String, Value>,
+    section: &'static str,
+) -> Result<T, ConfigError> {
+    let Some(value) = sections.remove(section) else { return Ok(T::default()) };
+    serde_json::from_value(value).map_err(|source| ConfigError::Merged { section, source })
 }
 
 /// Err: the key at which a date is.

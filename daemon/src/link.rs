@@ -106,7 +106,8 @@ impl Link {
     }
 }
 
-fn now() -> Millis {
+/// The time of the device.
+pub fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -11,6 +11,7 @@ mod factory;
 mod link;
 mod log;
 mod memory;
+mod policy;
 #[cfg(test)]
 mod sample;
 mod view;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use scomo_core::command::Gate;
 use scomo_core::effect::Progress;
 use scomo_core::failure::ResultCode;
 use scomo_core::pending::TaskKey;
@@ -12,7 +13,9 @@ use scomo_core::percent::percent;
 use scomo_core::spec::{ComponentKind, Metadata, PackageInfo};
 use scomo_core::state::{self, Change, JobRecord, JobTarget, Run, State, Step};
 use scomo_core::status::ComponentState;
-use scomo_dbus::{DeliveryPackage, DeploymentComponent, Download, Job, Manager, path};
+use scomo_dbus::{DeliveryPackage, DeploymentComponent, Download, Job, Manager, Reports, path};
+
+use crate::policy::{Inhibitor, Shown};
 
 /// Jobs that ended and still have an object, so that a client that was late can read how its job ended.
 pub const ENDED_JOBS_MAX: usize = 16;
@@ -28,6 +31,8 @@ pub struct Moment<'a> {
     pub safe_mode: &'a str,
     /// Why facts cannot be stored at the moment; empty: they can.
     pub store_trouble: &'a str,
+    /// What is waited for, and who holds updates back.
+    pub policy: &'a Shown,
 }
 
 /// Objects of one kind by path.
@@ -46,6 +51,10 @@ pub struct Tree {
     pub deployed: Branch<DeploymentComponent>,
     /// The job under way and the last that ended.
     pub jobs: Branch<Job>,
+    /// The outbox.
+    pub reports: Reports,
+    /// Number of the newest report there ever was.
+    pub last_report: u64,
 }
 
 impl Tree {
@@ -53,7 +62,7 @@ impl Tree {
     #[must_use]
     pub fn of(moment: Moment<'_>) -> Self {
         let state = moment.state;
-        let running = state.job.as_ref().map(|job| running_job(job, moment.progress));
+        let running = state.job.as_ref().map(|job| running_job(job, &moment));
         let ended = state.history.iter().rev().take(ENDED_JOBS_MAX).map(ended_job);
         let entry = |job: Job| (path::job(job.id).to_string(), job);
         let manager = Manager {
@@ -62,6 +71,10 @@ impl Tree {
             store_trouble: moment.store_trouble.to_owned(),
             booted: booted(state).unwrap_or_default(),
             pending_reboot: running.as_ref().is_some_and(|job| job.reboot_needed),
+            reboot_wanted: state.reboot_wanted.is_some() || state.job.as_ref().is_some_and(awaits_reboot),
+            reboot_waits_for: moment.policy.reboot.clone(),
+            inhibitors: moment.policy.inhibitors.iter().map(inhibitor).collect(),
+            agents: u32::try_from(moment.policy.agents).unwrap_or(u32::MAX),
             rollback_possible: !state.rollback.is_empty(),
             jobs: running.iter().map(|job| path::job(job.id)).collect(),
         };
@@ -86,6 +99,8 @@ impl Tree {
                 })
                 .collect(),
             jobs: ended.chain(running).map(entry).collect(),
+            reports: Reports { pending: u32::try_from(state.reports.len()).unwrap_or(u32::MAX) },
+            last_report: state.last_report,
         }
     }
 
@@ -107,6 +122,8 @@ impl Tree {
             && self.downloads == other.downloads
             && self.delivered == other.delivered
             && self.deployed == other.deployed
+            && self.reports == other.reports
+            && self.last_report == other.last_report
     }
 }
 
@@ -231,9 +248,24 @@ fn target(target: &JobTarget) -> (String, String) {
     }
 }
 
-fn running_job(job: &state::Job, progress: &[(TaskKey, Progress)]) -> Job {
-    let mine: Vec<&Progress> =
-        progress.iter().filter(|(key, _)| key.job == Some(job.id)).map(|(_, progress)| progress).collect();
+fn awaits_reboot(job: &state::Job) -> bool {
+    matches!(job.step, Step::AwaitBoot | Step::Await(Gate::Boot))
+}
+
+type Held = (String, String, String, u32, u32, u64);
+
+fn inhibitor(inhibitor: &Inhibitor) -> Held {
+    let Inhibitor { what: _, who, why, uid, pid, since } = inhibitor.clone();
+    (inhibitor.what_text(), who, why, uid, pid, since.0)
+}
+
+fn running_job(job: &state::Job, moment: &Moment<'_>) -> Job {
+    let mine: Vec<&Progress> = moment
+        .progress
+        .iter()
+        .filter(|(key, _)| key.job == Some(job.id))
+        .map(|(_, progress)| progress)
+        .collect();
     let sum = |of: fn(&Progress) -> u64| mine.iter().map(|p| of(p)).fold(0, u64::saturating_add);
     let (attempt, retry_at) = match job.run {
         Run::Idle => (0, 0),
@@ -262,11 +294,20 @@ fn running_job(job: &state::Job, progress: &[(TaskKey, Progress)]) -> Job {
         bytes_total: sum(|p| p.bytes_total),
         bytes_reused: sum(|p| p.bytes_reused),
         message: reversing.unwrap_or_else(|| said.to_owned()),
-        reboot_needed: job.step == Step::AwaitBoot,
+        waiting_for: waiting_for(job, moment.policy),
+        reboot_needed: awaits_reboot(job),
         result: "running".to_owned(),
         failure_kind: job.reverting.as_ref().map(|f| f.kind.as_str().to_owned()).unwrap_or_default(),
         result_code: 0,
         changed: Vec::new(),
+    }
+}
+
+fn waiting_for(job: &state::Job, policy: &Shown) -> String {
+    match job.step {
+        _ if awaits_reboot(job) => policy.reboot.clone(),
+        Step::Await(_) => policy.gate.clone(),
+        _ => String::new(),
     }
 }
 

@@ -18,8 +18,9 @@ use zbus::OwnedVariant;
 const ROOT: [&str; 2] = ["org.scomo1", "/org/scomo1"];
 
 /// The methods that everybody may call.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 7] = [
     "org.scomo1.Manager.History",
+    "org.scomo1.Manager.Policy",
     "org.scomo1.Tree.Get",
     "org.scomo1.Tree.GetProperty",
     "org.scomo1.Tree.List",

@@ -105,6 +105,7 @@ fn live_introspection_is_the_xml() {
             path::delivered("app").to_string(),
             path::deployed("app").to_string(),
             path::job(1).to_string(),
+            path::ROOT.to_owned(),
         ];
         for ((interface, xml), object) in scomo_dbus::xml::INTERFACES.into_iter().zip(objects) {
             let proxy = zbus::fdo::IntrospectableProxy::builder(&connection)

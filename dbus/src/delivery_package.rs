@@ -121,18 +121,28 @@ pub trait DeliveryPackage {
     /// Installs the package; its components become active.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `retry-failed` (b): also a package that failed on this device before; `ignore-window` (b): maintenance windows do not count, which needs the right to approve.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn install(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Installs the package; its components stay inactive.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `retry-failed` (b): also a package that failed on this device before; `ignore-window` (b): maintenance windows do not count, which needs the right to approve.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn install_inactive(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Deletes the package. Installed components stay as they are.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn remove(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 

@@ -129,18 +129,24 @@ pub trait DeploymentComponent {
     /// Starts the component, or makes an OS the one that boots next.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn activate(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Stops the component; it stays installed.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn deactivate(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Stops the component and takes it off the device.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn remove(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 

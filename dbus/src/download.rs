@@ -69,18 +69,30 @@ pub trait Download {
     /// Fetches the package and keeps it as a delivered package.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `retry-failed` (b): also a package that failed on this device before; `ignore-window` (b): maintenance windows do not count, which needs the right to approve.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn download(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Fetches and installs the package; its components become active.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `retry-failed` (b): also a package that failed on this device before; `ignore-window` (b): maintenance windows do not count, which needs the right to approve.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn download_install(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 
     /// Fetches and installs the package; its components stay inactive.
     ///
     /// Option `request-id` (s): the same request sent again under the same id is carried out once and answers with the job that it started.
+    ///
+    /// Options `retry-failed` (b): also a package that failed on this device before; `ignore-window` (b): maintenance windows do not count, which needs the right to approve.
+    ///
+    /// Options `report-to`, `report-uri`, `report-correlator` (s): keeps a report of the end for this receiver, see Reports.
     #[zbus(allow_interactive_auth)]
     fn download_install_inactive(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
 

@@ -36,6 +36,8 @@ pub enum Error {
     Exists(String),
     /// Another job runs.
     Busy(String),
+    /// Somebody holds it back, or a hook refuses.
+    Inhibited(String),
     /// The operation does not apply to the present state.
     WrongState(String),
     /// The active OS cannot be deactivated or removed.

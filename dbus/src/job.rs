@@ -31,7 +31,7 @@ pub struct Job {
     pub started: u64,
     /// When it ended, milliseconds since 1970; 0 while it runs.
     pub finished: u64,
-    /// What it does now: `resolving`, `fetching`, `staging`, `switching`, `reboot-pending`, `probing`, `confirming`, `reverting`, `collecting`, or `finished`.
+    /// What it does now: `resolving`, `awaiting-download`, `fetching`, `staging`, `awaiting-boot`, `awaiting-install`, `switching`, `reboot-pending`, `probing`, `confirming`, `reverting`, `collecting`, or `finished`.
     pub phase: String,
     /// Component that the phase works on; empty: none or all.
     pub component: String,
@@ -49,6 +49,8 @@ pub struct Job {
     pub bytes_reused: u64,
     /// For people: what it is at, or why it failed or is being reversed.
     pub message: String,
+    /// For people: what it waits for, for example a maintenance window; empty: nothing.
+    pub waiting_for: String,
     /// Whether it waits for a reboot.
     pub reboot_needed: bool,
     /// `running`, `done`, `failed` or `cancelled`.
@@ -83,6 +85,7 @@ impl Properties for Job {
         put(&mut map, "BytesTotal", self.bytes_total);
         put(&mut map, "BytesReused", self.bytes_reused);
         put(&mut map, "Message", self.message.clone());
+        put(&mut map, "WaitingFor", self.waiting_for.clone());
         put(&mut map, "RebootNeeded", self.reboot_needed);
         put(&mut map, "Result", self.result.clone());
         put(&mut map, "FailureKind", self.failure_kind.clone());
@@ -110,6 +113,7 @@ impl Properties for Job {
             bytes_total: take(map, "BytesTotal")?,
             bytes_reused: take(map, "BytesReused")?,
             message: take(map, "Message")?,
+            waiting_for: take(map, "WaitingFor")?,
             reboot_needed: take(map, "RebootNeeded")?,
             result: take(map, "Result")?,
             failure_kind: take(map, "FailureKind")?,
@@ -160,7 +164,7 @@ pub trait Job {
     #[zbus(property, name = "Finished")]
     fn finished(&self) -> zbus::Result<u64>;
 
-    /// What it does now: `resolving`, `fetching`, `staging`, `switching`, `reboot-pending`, `probing`, `confirming`, `reverting`, `collecting`, or `finished`.
+    /// What it does now: `resolving`, `awaiting-download`, `fetching`, `staging`, `awaiting-boot`, `awaiting-install`, `switching`, `reboot-pending`, `probing`, `confirming`, `reverting`, `collecting`, or `finished`.
     #[zbus(property, name = "Phase")]
     fn phase(&self) -> zbus::Result<String>;
 
@@ -195,6 +199,10 @@ pub trait Job {
     /// For people: what it is at, or why it failed or is being reversed.
     #[zbus(property, name = "Message")]
     fn message(&self) -> zbus::Result<String>;
+
+    /// For people: what it waits for, for example a maintenance window; empty: nothing.
+    #[zbus(property, name = "WaitingFor")]
+    fn waiting_for(&self) -> zbus::Result<String>;
 
     /// Whether it waits for a reboot.
     #[zbus(property, name = "RebootNeeded")]

@@ -11,6 +11,8 @@ mod properties;
 pub mod xml;
 
 #[rustfmt::skip]
+mod agent;
+#[rustfmt::skip]
 mod delivery_package;
 #[rustfmt::skip]
 mod deployment_component;
@@ -20,7 +22,10 @@ mod download;
 mod job;
 #[rustfmt::skip]
 mod manager;
+#[rustfmt::skip]
+mod reports;
 
+pub use agent::AgentProxy;
 pub use delivery_package::{DeliveryPackage, DeliveryPackageProxy};
 pub use deployment_component::{DeploymentComponent, DeploymentComponentProxy};
 pub use download::{Download, DownloadProxy};
@@ -29,6 +34,7 @@ pub use job::{Job, JobProxy};
 pub use manager::{JobNew, JobNewArgs, JobRemoved, JobRemovedArgs, Manager, ManagerProxy};
 pub use options::{OptionMap, OptionReader, Options};
 pub use properties::{Properties, PropertyMap, WrongType, changes};
+pub use reports::{Added, AddedArgs, Reports, ReportsProxy};
 
 /// The well-known bus name of the daemon.
 pub const BUS_NAME: &str = "org.scomo1";

@@ -32,7 +32,7 @@ impl<'a> OptionReader<'a> {
     /// [`Error::UnknownOption`] when it has another type.
     pub fn get<T>(&mut self, name: &'static str) -> Result<Option<T>, Error>
     where
-        T: for<'v> TryFrom<&'v Variant<'v>>,
+        T: TryFrom<OwnedVariant>,
     {
         self.known.insert(name);
         let Some(value) = self.map.get(name) else { return Ok(None) };
@@ -40,7 +40,8 @@ impl<'a> OptionReader<'a> {
             let signature = value.value_signature().to_string();
             Error::UnknownOption(format!("option '{name}' does not take a value of D-Bus type '{signature}'"))
         };
-        T::try_from(value).map(Some).map_err(|_| ()).map_err(wrong_type)
+        let read = value.try_clone().map_err(|_| ()).and_then(|value| T::try_from(value).map_err(|_| ()));
+        read.map(Some).map_err(wrong_type)
     }
 
     /// Ends the reading.

@@ -13,13 +13,17 @@ use std::fmt::Write as _;
 use expect_test::expect_file;
 
 /// The interfaces in the order of the reference.
-const INTERFACES: [&str; 5] = [
+const INTERFACES: [&str; 6] = [
     include_str!("../xml/org.scomo1.Manager.xml"),
     include_str!("../xml/org.scomo1.Download.xml"),
     include_str!("../xml/org.scomo1.DeliveryPackage.xml"),
     include_str!("../xml/org.scomo1.DeploymentComponent.xml"),
     include_str!("../xml/org.scomo1.Job.xml"),
+    include_str!("../xml/org.scomo1.Reports.xml"),
 ];
+
+/// What clients serve and the daemon calls.
+const AGENT: &str = include_str!("../xml/org.scomo1.Agent.xml");
 
 const NOTICE: &str = "Generated from dbus/xml by dbus/tests/codegen.rs; edit the XML and run\n\
                       //! `UPDATE_EXPECT=1 cargo test -p scomo-dbus --test codegen`.";
@@ -127,6 +131,8 @@ fn owned_type(signature: &str) -> &'static str {
         "o" => "OwnedObjectPath",
         "h" => "OwnedFd",
         "as" => "Vec<String>",
+        "au" => "Vec<u32>",
+        "a(sssuut)" => "Vec<(String, String, String, u32, u32, u64)>",
         "ao" => "Vec<OwnedObjectPath>",
         "a{sv}" => "OptionMap",
         "aa{sv}" => "Vec<OptionMap>",
@@ -144,6 +150,7 @@ fn argument_type(signature: &str) -> &'static str {
         "s" => "&str",
         "h" => "Fd<'_>",
         "o" => "ObjectPath<'_>",
+        "as" => "&[&str]",
         "a{sv}" => "Options<'_>",
         other => owned_type(other),
     }
@@ -158,26 +165,39 @@ fn write_docs(out: &mut String, indent: &str, docs: &[String]) {
     }
 }
 
-fn output_type(member: &Member) -> &'static str {
-    member.args.iter().find(|a| a.out).map_or("()", |a| owned_type(&a.signature))
+fn output_type(member: &Member) -> String {
+    let outputs: Vec<&str> = member.args.iter().filter(|a| a.out).map(|a| owned_type(&a.signature)).collect();
+    match outputs.as_slice() {
+        [one] => (*one).to_owned(),
+        several => format!("({})", several.join(", ")),
+    }
 }
 
 /// The property type and the proxy of one interface.
 fn client(interface: &Interface) -> String {
     let mut out = format!("//! `{}`.\n//!\n//! {NOTICE}\n\n", interface.name);
-    client_properties(&mut out, interface);
+    client_imports(&mut out, interface);
+    if !interface.properties.is_empty() {
+        client_properties(&mut out, interface);
+    }
     client_proxy(&mut out, interface);
     out
 }
 
-fn client_properties(out: &mut String, interface: &Interface) {
-    let short = interface.short();
+fn client_imports(out: &mut String, interface: &Interface) {
     let fd = interface.methods.iter().any(|m| m.args.iter().any(|a| a.signature == "h"));
+    let fds = if fd { "Fd, OwnedFd, " } else { "" };
     out.push_str("#[allow(unused_imports, reason = \"not every interface uses every type\")]\n");
-    writeln!(out, "use zbus::{{{}ObjectPath, OwnedObjectPath}};\n", if fd { "Fd, " } else { "" }).unwrap();
-    out.push_str("use crate::properties::{Properties, PropertyMap, WrongType, put, take};\n");
+    writeln!(out, "use zbus::{{{fds}ObjectPath, OwnedObjectPath}};\n").unwrap();
+    if !interface.properties.is_empty() {
+        out.push_str("use crate::properties::{Properties, PropertyMap, WrongType, put, take};\n");
+    }
     out.push_str("#[allow(unused_imports, reason = \"not every interface uses every type\")]\n");
     out.push_str("use crate::options::{OptionMap, Options};\n\n");
+}
+
+fn client_properties(out: &mut String, interface: &Interface) {
+    let short = interface.short();
     writeln!(out, "/// Properties of `{}`.\n///", interface.name).unwrap();
     write_docs(out, "", &interface.docs);
     writeln!(out, "#[derive(Debug, Clone, Default, PartialEq, Eq)]\npub struct {short} {{").unwrap();
@@ -202,8 +222,10 @@ fn client_properties(out: &mut String, interface: &Interface) {
 
 fn client_proxy(out: &mut String, interface: &Interface) {
     let short = interface.short();
-    let path = if short == "Manager" { ", default_path = \"/org/scomo1\"" } else { "" };
-    let attributes = format!("interface = \"{}\", default_service = \"org.scomo1\"{path}", interface.name);
+    let root = matches!(short, "Manager" | "Reports");
+    let path = if root { ", default_path = \"/org/scomo1\"" } else { "" };
+    let service = if short == "Agent" { "" } else { ", default_service = \"org.scomo1\"" };
+    let attributes = format!("interface = \"{}\"{service}{path}", interface.name);
     let assume = if path.is_empty() { ", assume_defaults = false" } else { "" };
     writeln!(out, "/// Client of `{}`.\n#[zbus::proxy({attributes}{assume})]", interface.name).unwrap();
     writeln!(out, "pub trait {short} {{").unwrap();
@@ -243,39 +265,41 @@ fn property_attribute(property: &Property) -> String {
     format!("#[zbus(property{changes}, name = \"{}\")]", property.name)
 }
 
-/// The server side of every interface: getters, and methods that hand on to `methods.rs`.
-fn server(interfaces: &[Interface]) -> String {
+/// The server side of an interface: getters, and methods that hand on to what the daemon's people wrote.
+///
+/// A module each: the macro makes a trait for the signals, and names it after the type without its argument.
+fn server(interface: &Interface) -> String {
+    let short = interface.short();
     let mut out = format!(
-        "//! The interfaces as the bus sees them; what the methods do is in `methods`.\n//!\n//! {NOTICE}\n\n"
+        "//! `{}` as the bus sees it; what the methods do is elsewhere.\n//!\n//! {NOTICE}\n\n",
+        interface.name
     );
-    let names: Vec<&str> = interfaces.iter().map(Interface::short).collect();
-    writeln!(out, "use scomo_dbus::{{{}, Error, OptionMap}};", names.join(", ")).unwrap();
+    out.push_str("#![allow(unused_imports, reason = \"not every interface uses every type\")]\n\n");
+    writeln!(out, "use scomo_dbus::{{{short}, Error, OptionMap}};").unwrap();
     out.push_str("use zbus::message::Header;\nuse zbus::object_server::SignalEmitter;\n");
-    out.push_str("use zbus::{ObjectPath, OwnedFd, OwnedObjectPath, interface};\n\nuse super::Served;\n");
-    for interface in interfaces {
-        let short = interface.short();
-        writeln!(out, "\n#[interface(name = \"{}\", introspection_docs = false)]", interface.name).unwrap();
-        writeln!(out, "impl Served<{short}> {{").unwrap();
-        for method in &interface.methods {
-            server_method(&mut out, method);
-        }
-        for signal in &interface.signals {
-            let args = signal.args.iter().map(|a| format!(", {}: {}", a.name, argument_type(&a.signature)));
-            let args: String = args.collect();
-            let name = snake(&signal.name);
-            writeln!(out, "    #[zbus(signal)]\n    pub async fn {name}(emitter: &SignalEmitter<'_>{args}) -> zbus::Result<()>;\n")
-                .unwrap();
-        }
-        for property in &interface.properties {
-            let (field, ty) = (snake(&property.name), owned_type(&property.signature));
-            writeln!(out, "    {}", property_attribute(property)).unwrap();
-            let value = copied(&property.signature, &format!("p.{field}"));
-            writeln!(out, "    fn {field}(&self) -> {ty} {{\n        self.look(|p| {value})\n    }}\n")
-                .unwrap();
-        }
-        out.truncate(out.trim_end().len());
-        out.push_str("\n}\n");
+    out.push_str(
+        "use zbus::{ObjectPath, OwnedFd, OwnedObjectPath, interface};\n\nuse super::super::Served;\n",
+    );
+    writeln!(out, "\n#[interface(name = \"{}\", introspection_docs = false)]", interface.name).unwrap();
+    writeln!(out, "impl Served<{short}> {{").unwrap();
+    for method in &interface.methods {
+        server_method(&mut out, method);
     }
+    for signal in &interface.signals {
+        let args = signal.args.iter().map(|a| format!(", {}: {}", a.name, argument_type(&a.signature)));
+        let args: String = args.collect();
+        let name = snake(&signal.name);
+        writeln!(out, "    #[zbus(signal)]\n    pub async fn {name}(emitter: &SignalEmitter<'_>{args}) -> zbus::Result<()>;\n")
+            .unwrap();
+    }
+    for property in &interface.properties {
+        let (field, ty) = (snake(&property.name), owned_type(&property.signature));
+        writeln!(out, "    {}", property_attribute(property)).unwrap();
+        let value = copied(&property.signature, &format!("p.{field}"));
+        writeln!(out, "    fn {field}(&self) -> {ty} {{\n        self.look(|p| {value})\n    }}\n").unwrap();
+    }
+    out.truncate(out.trim_end().len());
+    out.push_str("\n}\n");
     out
 }
 
@@ -284,8 +308,10 @@ fn server_method(out: &mut String, method: &Member) {
     let list: String = inputs.iter().map(|a| format!("{}: {}, ", a.name, owned_type(&a.signature))).collect();
     let pass: String = inputs.iter().map(|a| format!("{}, ", a.name)).collect();
     let name = snake(&method.name);
-    if let Some(output) = method.args.iter().find(|a| a.out) {
-        writeln!(out, "    #[zbus(out_args(\"{}\"))]", output.name).unwrap();
+    let names: Vec<String> =
+        method.args.iter().filter(|a| a.out).map(|a| format!("\"{}\"", a.name)).collect();
+    if !names.is_empty() {
+        writeln!(out, "    #[zbus(out_args({}))]", names.join(", ")).unwrap();
     }
     let ty = output_type(method);
     writeln!(
@@ -297,7 +323,7 @@ fn server_method(out: &mut String, method: &Member) {
 }
 
 /// The reference for people.
-fn reference(interfaces: &[Interface]) -> String {
+fn reference<'a>(interfaces: impl Iterator<Item = &'a Interface>) -> String {
     let mut out = String::from(
         "# Reference of the D-Bus interfaces\n\nGenerated from `dbus/xml`, the source of truth; see [dbus.md](../dbus.md) \
          for how to use them.\nThe type of every value is given in D-Bus notation.\n",
@@ -325,7 +351,9 @@ fn reference(interfaces: &[Interface]) -> String {
             )
             .unwrap();
         }
-        out.push_str("\n| Property | Type | Meaning |\n|---|---|---|\n");
+        if !interface.properties.is_empty() {
+            out.push_str("\n| Property | Type | Meaning |\n|---|---|---|\n");
+        }
         for property in &interface.properties {
             let docs = property.docs.join(" ").replace('|', "\\|");
             let constant = if property.constant { " Never changes." } else { "" };
@@ -338,18 +366,16 @@ fn reference(interfaces: &[Interface]) -> String {
 #[test]
 fn what_is_generated_is_checked_in() {
     let interfaces: Vec<Interface> = INTERFACES.iter().map(|xml| parse(xml)).collect();
-    let targets = [
-        expect_file!["../src/manager.rs"],
-        expect_file!["../src/download.rs"],
-        expect_file!["../src/delivery_package.rs"],
-        expect_file!["../src/deployment_component.rs"],
-        expect_file!["../src/job.rs"],
-    ];
-    for (interface, target) in interfaces.iter().zip(targets) {
-        target.assert_eq(&client(interface));
+    let types = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/../daemon/src/bus/interfaces");
+    for interface in &interfaces {
+        let file = format!("{}.rs", snake(interface.short()));
+        expect_file![format!("{types}/{file}")].assert_eq(&client(interface));
+        expect_file![format!("{servers}/{file}")].assert_eq(&server(interface));
     }
-    expect_file!["../../daemon/src/bus/interfaces.rs"].assert_eq(&server(&interfaces));
-    expect_file!["../../docs/generated/dbus.md"].assert_eq(&reference(&interfaces));
+    let agent = parse(AGENT);
+    expect_file!["../src/agent.rs"].assert_eq(&client(&agent));
+    expect_file!["../../docs/generated/dbus.md"].assert_eq(&reference(interfaces.iter().chain([&agent])));
 }
 
 #[test]
@@ -374,7 +400,7 @@ fn names_become_snake_case() {
 
 #[test]
 fn every_method_ends_in_options_and_every_change_is_announced() {
-    for interface in INTERFACES.iter().map(|xml| parse(xml)) {
+    for interface in INTERFACES.iter().chain([&AGENT]).map(|xml| parse(xml)) {
         for method in &interface.methods {
             let last = method.args.iter().rfind(|a| !a.out);
             assert_eq!(last.map(|a| a.signature.as_str()), Some("a{sv}"), "{}", method.name);

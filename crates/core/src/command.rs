@@ -110,6 +110,9 @@ pub struct Terms {
     /// Where the job waits until it is permitted to go on.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub gates: BTreeSet<Gate>,
+    /// Somebody who may approve updates said that maintenance windows do not count for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_window: bool,
     /// The device must restart after the job succeeded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reboot_after: bool,

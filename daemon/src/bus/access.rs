@@ -10,9 +10,10 @@ mod stricter;
 use std::sync::Mutex;
 
 use nix::unistd::{Gid, Group, Uid, User};
-use scomo_core::command::{Caller, Command};
+use scomo_core::command::{Caller, Command, Terms};
 use scomo_core::state::State;
 use scomo_dbus::Error;
+use zbus::Connection;
 use zbus::fdo::{ConnectionCredentials, DBusProxy};
 use zbus::message::{Flags, Header};
 use zbus::names::{BusName, UniqueName};
@@ -57,17 +58,23 @@ impl Access {
         }
     }
 
-    /// The caller, if it may give this command in this state.
+    /// The bus that callers are on.
+    pub fn bus(&self) -> &Connection {
+        self.bus.inner().connection()
+    }
+
+    /// The caller, if it may give this command on these terms in this state.
     ///
     /// # Errors
     /// [`Error::AccessDenied`] otherwise.
     pub async fn may_give(
         &self,
         header: &Header<'_>,
+        terms: &Terms,
         command: &Command,
         state: &State,
     ) -> Result<Caller, Error> {
-        let stricter = stricter::actions(state, &self.unsigned, command);
+        let stricter = stricter::actions(state, &self.unsigned, terms, command);
         self.may(header, [Action::of_command(command)].into_iter().chain(stricter)).await
     }
 
@@ -162,6 +169,13 @@ impl Access {
         let name = name.unwrap_or_else(|| format!("uid {uid}"));
         let groups = credentials.unix_group_ids().cloned().unwrap_or_default();
         Ok(Known { sender, uid, name, groups })
+    }
+
+    /// Number of the caller's process; 0: the bus does not know.
+    pub async fn process(&self, header: &Header<'_>) -> u32 {
+        let Some(sender) = header.sender() else { return 0 };
+        let credentials = self.credentials(&sender.to_owned()).await.ok();
+        credentials.and_then(|credentials| credentials.process_id()).unwrap_or_default()
     }
 
     async fn credentials(&self, sender: &UniqueName<'static>) -> Result<ConnectionCredentials, Error> {

@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd as StdFd;
 
 use scomo_core::command::{Command, PackageLeaves, Terms, Then};
-use scomo_core::id::{ComponentId, InvalidId, JobId, PackageId, RequestId};
+use scomo_core::id::{ComponentId, InvalidId, JobId, PackageId};
 use scomo_dbus::{
     DeliveryPackage, DeploymentComponent, Download, Error, Job, Manager, OptionMap, OptionReader,
     Properties as _, PropertyMap, path,
@@ -13,7 +13,8 @@ use scomo_dbus::{
 use zbus::message::Header;
 use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
 
-use super::{Door, Served};
+use super::{Door, Served, wishes};
+use crate::policy::Wishes;
 use crate::view::ended_job;
 
 /// Lines of output without the option `lines`.
@@ -23,9 +24,9 @@ const LOG_LINES_MAX: u32 = 10_000;
 /// Entries of the history without the option `limit`.
 const HISTORY_DEFAULT: u32 = 50;
 
-type Answer<T> = Result<T, Error>;
+pub(super) type Answer<T> = Result<T, Error>;
 
-fn invalid(what: &str) -> impl Fn(InvalidId) -> Error + '_ {
+pub(super) fn invalid(what: &str) -> impl Fn(InvalidId) -> Error + '_ {
     move |error| Error::InvalidArgument(format!("{what}: {error}"))
 }
 
@@ -38,21 +39,8 @@ fn component_id(text: &str) -> Answer<ComponentId> {
 }
 
 /// The options of a method that knows none.
-fn no_options(options: &OptionMap) -> Answer<()> {
+pub(super) fn no_options(options: &OptionMap) -> Answer<()> {
     OptionReader::new(options).finish()
-}
-
-fn request_id(reader: &mut OptionReader<'_>) -> Answer<Option<RequestId>> {
-    let text: Option<String> = reader.get("request-id")?;
-    text.map(|text| RequestId::new(text).map_err(invalid("option 'request-id'"))).transpose()
-}
-
-/// The options of a method that knows `request-id` only.
-fn only_request(options: &OptionMap) -> Answer<Option<RequestId>> {
-    let mut reader = OptionReader::new(options);
-    let request = request_id(&mut reader)?;
-    reader.finish()?;
-    Ok(request)
 }
 
 fn leaves(options: &OptionMap) -> Answer<PackageLeaves> {
@@ -63,6 +51,8 @@ fn leaves(options: &OptionMap) -> Answer<PackageLeaves> {
         description: text("description")?,
         env_type: text("env-type")?,
         pkg_type: text("pkg-type")?,
+        install_params: text("install-params")?,
+        reboot: reader.get("reboot")?,
         ..PackageLeaves::default()
     };
     reader.finish()?;
@@ -93,24 +83,21 @@ fn id_of_source(source: &str) -> Answer<PackageId> {
 
 impl Door {
     /// Submits a command that starts a job.
-    async fn start(
-        &self,
-        header: &Header<'_>,
-        request: Option<RequestId>,
-        command: Command,
-    ) -> Answer<OwnedObjectPath> {
+    async fn start(&self, header: &Header<'_>, wishes: Wishes, command: Command) -> Answer<OwnedObjectPath> {
         let view = self.view();
-        let caller = self.access.may_give(header, &command, &view.state).await?;
-        let no_downgrade = !self.access.may_downgrade(header, &command, &view.state).await?;
-        let job = self.submit(caller, Terms { request, no_downgrade, ..Terms::default() }, command).await?;
+        let mut terms = self.policy.terms(&view.state, wishes, &command);
+        let caller = self.access.may_give(header, &terms, &command, &view.state).await?;
+        terms.no_downgrade = !self.access.may_downgrade(header, &command, &view.state).await?;
+        let job = self.submit(caller, terms, command).await?;
         job.map(|JobId(id)| path::job(id))
             .ok_or_else(|| Error::Failed("the engine started no job".to_owned()))
     }
 
     /// Submits a command that is done when it is accepted.
-    async fn change(&self, header: &Header<'_>, command: Command) -> Answer<()> {
-        let caller = self.access.may_give(header, &command, &self.view().state).await?;
-        self.submit(caller, Terms::default(), command).await?;
+    pub(super) async fn change(&self, header: &Header<'_>, command: Command) -> Answer<()> {
+        let terms = Terms::default();
+        let caller = self.access.may_give(header, &terms, &command, &self.view().state).await?;
+        self.submit(caller, terms, command).await?;
         Ok(())
     }
 }
@@ -152,7 +139,7 @@ impl Served<Manager> {
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
         let mut reader = OptionReader::new(&options);
-        let request = request_id(&mut reader)?;
+        let wishes = wishes::of_install(&mut reader)?;
         let pkg_id: Option<String> = reader.get("pkg-id")?;
         let inactive = reader.get::<bool>("inactive")?.unwrap_or_default();
         let download_only = reader.get::<bool>("download-only")?.unwrap_or_default();
@@ -167,7 +154,7 @@ impl Served<Manager> {
                 return Err(Error::InvalidArgument(text.to_owned()));
             }
         };
-        self.door.start(header, request, Command::FetchFrom { id, source, then }).await
+        self.door.start(header, wishes, Command::FetchFrom { id, source, then }).await
     }
 
     pub(super) async fn on_rollback(
@@ -175,7 +162,7 @@ impl Served<Manager> {
         options: OptionMap,
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::Rollback).await
+        self.door.start(header, wishes::only_of_job(&options)?, Command::Rollback).await
     }
 
     pub(super) async fn on_confirm_boot(&self, options: OptionMap, header: &Header<'_>) -> Answer<()> {
@@ -188,7 +175,7 @@ impl Served<Manager> {
         options: OptionMap,
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::CollectGarbage).await
+        self.door.start(header, wishes::only_request(&options)?, Command::CollectGarbage).await
     }
 
     pub(super) async fn on_logs(
@@ -240,6 +227,11 @@ fn history_entry(job: &Job) -> Answer<OptionMap> {
     let mut map: PropertyMap = job.to_map();
     map.retain(|name, _| KEYS.contains(name) || *name == "Finished");
     map.insert("Job", Variant::from(job.id));
+    owned(map)
+}
+
+/// A map as it is answered.
+pub(super) fn owned(map: PropertyMap) -> Answer<OptionMap> {
     let own = |(name, value): (&str, Variant<'static>)| {
         let value = OwnedVariant::try_from(value).map_err(Error::ZBus)?;
         Ok((name.to_owned(), value))
@@ -253,7 +245,9 @@ impl Served<Download> {
     }
 
     async fn fetch(&self, options: &OptionMap, header: &Header<'_>, then: Then) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(options)?, Command::Fetch { id: self.id()?, then }).await
+        self.door
+            .start(header, wishes::only_of_install(options)?, Command::Fetch { id: self.id()?, then })
+            .await
     }
 
     pub(super) async fn on_download(
@@ -296,7 +290,7 @@ impl Served<DeliveryPackage> {
         options: OptionMap,
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::Install { id: self.id()? }).await
+        self.door.start(header, wishes::only_of_install(&options)?, Command::Install { id: self.id()? }).await
     }
 
     pub(super) async fn on_install_inactive(
@@ -304,11 +298,15 @@ impl Served<DeliveryPackage> {
         options: OptionMap,
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::InstallInactive { id: self.id()? }).await
+        self.door
+            .start(header, wishes::only_of_install(&options)?, Command::InstallInactive { id: self.id()? })
+            .await
     }
 
     pub(super) async fn on_remove(&self, options: OptionMap, header: &Header<'_>) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::RemovePackage { id: self.id()? }).await
+        self.door
+            .start(header, wishes::only_of_job(&options)?, Command::RemovePackage { id: self.id()? })
+            .await
     }
 }
 
@@ -322,7 +320,9 @@ impl Served<DeploymentComponent> {
         options: OptionMap,
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::Activate { id: self.component()? }).await
+        self.door
+            .start(header, wishes::only_of_job(&options)?, Command::Activate { id: self.component()? })
+            .await
     }
 
     pub(super) async fn on_deactivate(
@@ -330,12 +330,14 @@ impl Served<DeploymentComponent> {
         options: OptionMap,
         header: &Header<'_>,
     ) -> Answer<OwnedObjectPath> {
-        self.door.start(header, only_request(&options)?, Command::Deactivate { id: self.component()? }).await
+        self.door
+            .start(header, wishes::only_of_job(&options)?, Command::Deactivate { id: self.component()? })
+            .await
     }
 
     pub(super) async fn on_remove(&self, options: OptionMap, header: &Header<'_>) -> Answer<OwnedObjectPath> {
         self.door
-            .start(header, only_request(&options)?, Command::RemoveComponent { id: self.component()? })
+            .start(header, wishes::only_of_job(&options)?, Command::RemoveComponent { id: self.component()? })
             .await
     }
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use scomo_dbus::{
-    DeliveryPackage, DeploymentComponent, Download, Job, Manager, Properties, PropertyMap, changes, path,
+    DeliveryPackage, DeploymentComponent, Download, Job, Manager, Properties, PropertyMap, Reports, changes,
+    path,
 };
 use zbus::names::InterfaceName;
 use zbus::object_server::{Interface, SignalEmitter};
@@ -26,6 +27,7 @@ pub struct Publisher {
     door: Arc<Door>,
     tree: Tree,
     manager: Cell<Manager>,
+    reports: Cell<Reports>,
     downloads: BTreeMap<String, Cell<Download>>,
     delivered: BTreeMap<String, Cell<DeliveryPackage>>,
     deployed: BTreeMap<String, Cell<DeploymentComponent>>,
@@ -36,12 +38,12 @@ impl Publisher {
     /// Puts a first tree on the bus. Nobody can listen yet, so no signal is sent on its account but those of the
     /// object server.
     pub async fn start(connection: &Connection, door: Arc<Door>, tree: Tree) -> zbus::Result<Self> {
-        let manager = Cell::new(RwLock::new(tree.manager.clone()));
         let mut publisher = Self {
             connection: connection.clone(),
             door,
             tree: Tree { manager: tree.manager.clone(), ..Tree::default() },
-            manager,
+            manager: Cell::new(RwLock::new(tree.manager.clone())),
+            reports: Cell::new(RwLock::new(tree.reports.clone())),
             downloads: BTreeMap::new(),
             delivered: BTreeMap::new(),
             deployed: BTreeMap::new(),
@@ -51,6 +53,8 @@ impl Publisher {
         server.at(path::ROOT, zbus::fdo::ObjectManager).await?;
         let root = Served { properties: Arc::clone(&publisher.manager), door: Arc::clone(&publisher.door) };
         server.at(path::ROOT, root).await?;
+        let outbox = Served { properties: Arc::clone(&publisher.reports), door: Arc::clone(&publisher.door) };
+        server.at(path::ROOT, outbox).await?;
         publisher.objects(&tree).await?;
         publisher.tree = tree;
         Ok(publisher)
@@ -82,7 +86,22 @@ impl Publisher {
                 }
             }
         }
+        self.outbox(&old).await?;
         self.gone(&old).await
+    }
+
+    /// What came into the outbox and left it.
+    async fn outbox(&self, old: &Tree) -> zbus::Result<()> {
+        let changed = changes(&old.reports, &self.tree.reports);
+        if !changed.is_empty() {
+            set(&self.reports, &self.tree.reports);
+            announce::<Reports>(&self.connection, path::ROOT, changed).await?;
+        }
+        let emitter = SignalEmitter::new(&self.connection, path::ROOT)?;
+        for id in old.last_report.saturating_add(1)..=self.tree.last_report {
+            Served::<Reports>::added(&emitter, id).await?;
+        }
+        Ok(())
     }
 
     /// New objects and changed properties.

@@ -11,9 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{DaemonConfig, Inputs, WORKER_SECTIONS};
+use super::{DaemonConfig, Inputs, PolicyConfig, WORKER_SECTIONS};
 
 const SHIPPED: &str = include_str!("../../../packaging/scomo.toml");
+
+/// The sections that the daemon itself reads; every setting in them has a default that can be written down.
+const OWN: [&str; 2] = ["daemon", "policy"];
 
 /// A section and the type that reads it.
 struct Section {
@@ -42,6 +45,7 @@ impl Section {
 fn sections() -> Vec<Section> {
     vec![
         Section::of::<DaemonConfig>("daemon", "the daemon"),
+        Section::of::<PolicyConfig>("policy", "the daemon"),
         Section::of::<scomo_package::Config>("package", "every worker"),
         Section::of::<scomo_container_backend::Config>("container", "`scomo-worker-container`"),
         Section::of::<scomo_files_backend::Config>("files", "`scomo-worker-files`"),
@@ -188,8 +192,8 @@ fn the_reference_is_up_to_date() {
 
 #[test]
 fn every_section_is_in_the_reference() {
-    let names: Vec<_> = sections().iter().skip(1).map(|section| section.name).collect();
-    assert_eq!(names, WORKER_SECTIONS);
+    let names: Vec<_> = sections().iter().map(|section| section.name).collect();
+    assert_eq!(names, [OWN.as_slice(), &WORKER_SECTIONS].concat());
 }
 
 fn shipped(text: &str) -> Value {
@@ -221,7 +225,7 @@ fn the_examples_in_the_shipped_file_are_right() {
     for section in sections() {
         let read = (section.read)(&shipped[section.name]);
         assert!(
-            read.is_ok_and(|read| read != section.default || section.name == "daemon"),
+            read.is_ok_and(|read| read != section.default || OWN.contains(&section.name)),
             "{}",
             section.name
         );

@@ -15,6 +15,7 @@ use scomo_dbus::Properties;
 struct Life {
     state: State,
     progress: Vec<(TaskKey, Progress)>,
+    policy: Shown,
 }
 
 impl Life {
@@ -54,7 +55,13 @@ impl Life {
     }
 
     fn tree(&self) -> Tree {
-        Tree::of(Moment { state: &self.state, progress: &self.progress, safe_mode: "", store_trouble: "" })
+        Tree::of(Moment {
+            state: &self.state,
+            progress: &self.progress,
+            safe_mode: "",
+            store_trouble: "",
+            policy: &self.policy,
+        })
     }
 }
 

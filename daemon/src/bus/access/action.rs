@@ -46,6 +46,7 @@ actions! {
     Logs = "logs", "read the output of software components";
     Inhibit = "inhibit", "hold back software updates";
     Approve = "approve", "approve software updates for the user";
+    Reboot = "reboot", "restart this device";
     TreeWrite = "tree-write", "change the software management tree";
     Reports = "reports", "acknowledge reports of software updates";
     Downgrade = "downgrade", "replace software by an older version";
@@ -59,6 +60,10 @@ const METHODS: &[(&str, &str, Action)] = &[
     ("org.scomo1.Manager", "Logs", Action::Logs),
     ("org.scomo1.Manager", "Inhibit", Action::Inhibit),
     ("org.scomo1.Manager", "RegisterAgent", Action::Approve),
+    ("org.scomo1.Manager", "AskUser", Action::Approve),
+    ("org.scomo1.Manager", "Approve", Action::Approve),
+    ("org.scomo1.Manager", "Refuse", Action::Approve),
+    ("org.scomo1.Manager", "Reboot", Action::Reboot),
     ("org.scomo1.Tree", "Add", Action::TreeWrite),
     ("org.scomo1.Tree", "Replace", Action::TreeWrite),
     ("org.scomo1.Tree", "Delete", Action::TreeWrite),
@@ -96,6 +101,7 @@ impl Action {
             Command::Rollback => Self::Rollback,
             Command::Cancel { .. } => Self::Cancel,
             Command::ConfirmBoot => Self::ConfirmBoot,
+            Command::Tree { .. } => Self::TreeWrite,
             Command::CollectGarbage => Self::CollectGarbage,
         }
     }

@@ -1,10 +1,10 @@
 //! What makes a command need more than its verb's action: an older version, an OS that goes, a package that nobody
-//! has to sign. Pure.
+//! has to sign, a maintenance window that does not count. Pure.
 //!
 //! Only what is known when the command is given counts. The versions in a package that nobody looked into yet are not;
 //! see [`is_unseen`].
 
-use scomo_core::command::{Command, Then};
+use scomo_core::command::{Command, Terms, Then};
 use scomo_core::spec::ComponentKind;
 use scomo_core::state::State;
 use serde_json::Value;
@@ -12,12 +12,13 @@ use serde_json::Value;
 use super::action::Action;
 
 /// Which stricter actions the command needs besides its own.
-pub fn actions(state: &State, unsigned: &Unsigned, command: &Command) -> Vec<Action> {
+pub fn actions(state: &State, unsigned: &Unsigned, terms: &Terms, command: &Command) -> Vec<Action> {
     let untrusted = source_of(state, command).is_some_and(|source| unsigned.covers(source));
     let needed = [
         (Action::Downgrade, downgrades(state, command)),
         (Action::RemoveOs, removes_os(state, command)),
         (Action::UntrustedSource, untrusted),
+        (Action::Approve, terms.ignore_window),
     ];
     needed.into_iter().filter(|(_, needed)| *needed).map(|(action, _)| action).collect()
 }
@@ -46,6 +47,7 @@ fn source_of<'a>(state: &'a State, command: &'a Command) -> Option<&'a str> {
         | Command::Rollback
         | Command::Cancel { .. }
         | Command::ConfirmBoot
+        | Command::Tree { .. }
         | Command::CollectGarbage => None,
     }
 }
@@ -135,8 +137,12 @@ mod tests {
         device.installed(release("app", ComponentKind::Container, "1.9"));
         let id = PackageId::new("p").unwrap();
         let install = Command::Install { id: id.clone() };
-        let needs =
-            |device: &Device, command: &Command| super::actions(&device.state, &Unsigned::default(), command);
+        let needs = |device: &Device, command: &Command| {
+            super::actions(&device.state, &Unsigned::default(), &Terms::default(), command)
+        };
+        let ignoring = Terms { ignore_window: true, ..Terms::default() };
+        let more = super::actions(&device.state, &Unsigned::default(), &ignoring, &install);
+        assert_eq!(more, [Action::Approve], "a window does not count");
         assert_eq!(needs(&device, &install), [], "the same version");
         device.installed(release("app", ComponentKind::Container, "1.10"));
         assert_eq!(needs(&device, &install), []);
