@@ -2,6 +2,7 @@
 
 #[cfg(feature = "package")]
 pub mod package;
+pub mod policy;
 
 use std::path::PathBuf;
 
@@ -120,6 +121,8 @@ pub enum DeviceCommand {
     },
     /// Delete stored data that nothing needs
     Gc(Waiting),
+    #[command(flatten)]
+    Policy(policy::PolicyCommand),
 }
 
 /// `install`.
@@ -133,6 +136,12 @@ pub struct Install {
     /// Install without starting anything
     #[arg(long)]
     pub inactive: bool,
+    /// Also a package that failed on this device before
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Maintenance windows do not count
+    #[arg(long)]
+    pub ignore_window: bool,
     #[command(flatten)]
     pub waiting: Waiting,
 }
@@ -145,6 +154,9 @@ pub struct Download {
     /// PkgID to give the package; made from the source when left out
     #[arg(long)]
     pub pkg_id: Option<String>,
+    /// Maintenance windows do not count
+    #[arg(long)]
+    pub ignore_window: bool,
     #[command(flatten)]
     pub waiting: Waiting,
 }

@@ -1,9 +1,11 @@
 //! What each command does: one function per command, all of them over D-Bus.
 
+mod agent;
 mod change;
 mod look;
 #[cfg(feature = "package")]
 pub mod package;
+mod policy;
 
 use crate::args::{Cli, Command, DeviceCommand};
 use crate::client::Bus;
@@ -58,6 +60,7 @@ async fn ask(cx: &Context, command: DeviceCommand) -> Result<Code, Failure> {
         DeviceCommand::Show { id } => look::show(cx, &id).await,
         DeviceCommand::Jobs { all } => look::jobs(cx, all).await,
         DeviceCommand::History { limit } => look::history(cx, limit).await,
+        DeviceCommand::Policy(command) => policy::run(cx, command).await,
         DeviceCommand::Logs { id, lines } => look::logs(cx, &id, lines).await,
     }
 }

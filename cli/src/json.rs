@@ -59,7 +59,7 @@ mirror!(
     JobJson of Job {
         id: u64, primitive: String, target_kind: String, target: String, user: String, uid: u32,
         started: u64, finished: u64, phase: String, component: String, attempt: u32, retry_at: u64, percent: u32,
-        bytes_done: u64, bytes_total: u64, bytes_reused: u64, message: String, reboot_needed: bool,
+        bytes_done: u64, bytes_total: u64, bytes_reused: u64, message: String, waiting_for: String, reboot_needed: bool,
         result: String, failure_kind: String, result_code: u32, changed: Vec<String>,
     }
 );
@@ -67,7 +67,8 @@ mirror!(
 mirror!(
     /// The device.
     DeviceJson of Manager {
-        version: String, safe_mode: String, store_trouble: String, booted: String, pending_reboot: bool, rollback_possible: bool,
+        version: String, safe_mode: String, store_trouble: String, booted: String, pending_reboot: bool,
+        reboot_wanted: bool, reboot_waits_for: String, rollback_possible: bool,
     }
 );
 
@@ -145,6 +146,63 @@ pub struct Logs {
     pub component: String,
     /// The output.
     pub text: String,
+}
+
+/// Kind `inhibitors`.
+#[derive(Debug, Serialize)]
+pub struct Inhibitors {
+    /// Who holds updates back, oldest first.
+    pub inhibitors: Vec<InhibitorJson>,
+}
+
+/// Who holds updates back.
+#[derive(Debug, Serialize)]
+pub struct InhibitorJson {
+    /// `download`, `install`, `reboot`, with colons between.
+    pub what: String,
+    /// For people.
+    pub who: String,
+    /// For people.
+    pub why: String,
+    /// User of the program.
+    pub uid: u32,
+    /// The program.
+    pub pid: u32,
+    /// Since when.
+    pub since: u64,
+}
+
+/// Kind `reports`.
+#[derive(Debug, Serialize)]
+pub struct Reports {
+    /// Reports that nobody acknowledged, oldest first.
+    pub reports: Vec<ReportJson>,
+}
+
+/// A report of the outbox.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportJson {
+    /// Its number.
+    pub id: u64,
+    /// The job.
+    pub job: u64,
+    /// When the job ended.
+    pub time: u64,
+    /// Who is to be told.
+    pub to: String,
+    /// URI of the primitive.
+    pub uri: String,
+    /// What came with it.
+    pub correlator: String,
+    /// What the job did.
+    pub primitive: String,
+    /// PkgID or component ID.
+    pub identifier: String,
+    /// How it ended.
+    pub result_code: u32,
+    /// Objects that it made.
+    pub nodes: Vec<String>,
 }
 
 /// Kind `error`.

@@ -136,7 +136,7 @@ fn end_of(job: &Job) -> Option<Code> {
     if job.result != "running" {
         return Some(exit::of_job(job));
     }
-    (job.phase == "reboot-pending").then_some(REBOOT)
+    job.reboot_needed.then_some(REBOOT)
 }
 
 /// One line on what a job is at.
@@ -149,7 +149,9 @@ pub fn phase_line(job: &Job) -> String {
     } else {
         String::new()
     };
-    output::clean(&format!("{}{component}{attempt}{retry}", job.phase))
+    let waiting =
+        if job.waiting_for.is_empty() { String::new() } else { format!(", waits for: {}", job.waiting_for) };
+    output::clean(&format!("{}{component}{attempt}{retry}{waiting}", job.phase))
 }
 
 enum Display {
@@ -237,7 +239,7 @@ mod tests {
     fn a_job_ends_when_it_ended_or_waits_for_a_reboot() {
         let running = Job { result: "running".to_owned(), phase: "fetching".to_owned(), ..Job::default() };
         assert_eq!(end_of(&running), None);
-        let waiting = Job { phase: "reboot-pending".to_owned(), ..running.clone() };
+        let waiting = Job { reboot_needed: true, ..running.clone() };
         assert_eq!(end_of(&waiting), Some(REBOOT));
         let done = Job { result: "done".to_owned(), result_code: 1200, ..running };
         assert_eq!(end_of(&done), Some(exit::OK));

@@ -18,7 +18,7 @@ use crate::output::{self, Format};
 use crate::source;
 use crate::watch::{Watched, Watcher};
 
-async fn manager(connection: &Connection) -> Result<ManagerProxy<'static>, Failure> {
+pub(super) async fn manager(connection: &Connection) -> Result<ManagerProxy<'static>, Failure> {
     client::proxy(connection, ObjectPath::try_from(path::ROOT)?).await
 }
 
@@ -31,6 +31,12 @@ pub async fn install(cx: &Context, args: Install) -> Result<Code, Failure> {
     let connection = cx.bus.connect(false).await?;
     let watcher = Watcher::new(&connection, cx.format == Format::Json).await?;
     let mut options = request(&args.waiting);
+    if args.retry_failed {
+        options.insert("retry-failed", Variant::from(true));
+    }
+    if args.ignore_window {
+        options.insert("ignore-window", Variant::from(true));
+    }
     let snapshot = if looks_like_id(&args.source) { Some(Snapshot::get(&connection).await?) } else { None };
     if let Some((path, _)) = snapshot.as_ref().and_then(|s| s.delivered(&args.source)) {
         if args.pkg_id.is_some() {
@@ -70,6 +76,9 @@ pub async fn download(cx: &Context, args: Download) -> Result<Code, Failure> {
     let watcher = Watcher::new(&connection, cx.format == Format::Json).await?;
     let mut options = request(&args.waiting);
     options.insert("download-only", Variant::from(true));
+    if args.ignore_window {
+        options.insert("ignore-window", Variant::from(true));
+    }
     if let Some(id) = &args.pkg_id {
         options.insert("pkg-id", Variant::from(id.as_str()));
     }
@@ -245,7 +254,7 @@ pub async fn wait(cx: &Context, job: u64) -> Result<Code, Failure> {
     Ok(code)
 }
 
-fn done(cx: &Context, target: &str, what: &str) -> Result<Code, Failure> {
+pub(super) fn done(cx: &Context, target: &str, what: &str) -> Result<Code, Failure> {
     match cx.format {
         Format::Json => output::json("done", &json::Done { target: target.to_owned() })?,
         Format::Text => output::foreign(&format!("{target}: {what}"))?,

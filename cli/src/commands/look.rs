@@ -1,7 +1,8 @@
 //! Commands that only look.
 
 use scomo_dbus::{
-    DeliveryPackage, DeploymentComponent, Download, Job, ManagerProxy, OptionMap, Options, Properties as _,
+    DeliveryPackage, DeploymentComponent, Download, Job, Manager, ManagerProxy, OptionMap, Options,
+    Properties as _,
 };
 use zbus::{Connection, ObjectPath, Variant};
 
@@ -18,7 +19,8 @@ async fn snapshot(cx: &Context) -> Result<Snapshot, Failure> {
 
 /// `status`.
 pub async fn status(cx: &Context) -> Result<Code, Failure> {
-    let snapshot = snapshot(cx).await?;
+    let connection = cx.bus.connect(false).await?;
+    let snapshot = Snapshot::get(&connection).await?;
     let running: Vec<&Job> =
         snapshot.jobs.iter().map(|(_, job)| job).filter(|j| j.result == "running").collect();
     if cx.format == Format::Json {
@@ -36,7 +38,9 @@ pub async fn status(cx: &Context) -> Result<Code, Failure> {
         ("SAFE MODE", manager.safe_mode.clone()),
         ("STORE TROUBLE", manager.store_trouble.clone()),
         ("booted OS", manager.booted.clone()),
-        ("reboot", if manager.pending_reboot { "needed to finish a job" } else { "" }.to_owned()),
+        ("reboot", reboot(manager)),
+        ("held back by", held_back(manager)),
+        ("next window", next_window(&connection).await?),
         ("rollback", if manager.rollback_possible { "possible" } else { "" }.to_owned()),
     ]);
     text.push_str("\n\n");
@@ -53,6 +57,33 @@ pub async fn status(cx: &Context) -> Result<Code, Failure> {
     }
     output::foreign(&text)?;
     Ok(OK)
+}
+
+fn reboot(manager: &Manager) -> String {
+    let wanted = match (manager.pending_reboot, manager.reboot_wanted) {
+        (true, _) => "needed to finish a job",
+        (false, true) => "wanted by a job that ended",
+        (false, false) => return String::new(),
+    };
+    match manager.reboot_waits_for.as_str() {
+        "" => wanted.to_owned(),
+        waits_for => format!("{wanted}, waits for: {waits_for}"),
+    }
+}
+
+fn held_back(manager: &Manager) -> String {
+    let held = manager.inhibitors.iter().map(|(what, who, why, ..)| format!("{who} ({what}: {why})"));
+    held.collect::<Vec<_>>().join(", ")
+}
+
+/// When the next maintenance window opens; empty: there is none.
+async fn next_window(connection: &Connection) -> Result<String, Failure> {
+    let root = ObjectPath::try_from(scomo_dbus::path::ROOT)?;
+    let manager: ManagerProxy<'_> = client::proxy(connection, root).await?;
+    let policy = manager.policy(Options::new()).await?;
+    let open = policy.get("WindowOpen").is_some_and(|open| **open == Variant::from(true));
+    let next = policy.get("NextWindow").and_then(|next| u64::try_from(&**next).ok());
+    Ok(if open { "open now".to_owned() } else { output::time(next.unwrap_or_default()) })
 }
 
 /// `list`.
