@@ -3,6 +3,7 @@
 #[cfg(feature = "package")]
 pub mod package;
 pub mod policy;
+pub mod tree;
 
 use std::path::PathBuf;
 
@@ -121,6 +122,8 @@ pub enum DeviceCommand {
     },
     /// Delete stored data that nothing needs
     Gc(Waiting),
+    #[command(flatten)]
+    Tree(tree::TreeCommand),
     #[command(flatten)]
     Policy(policy::PolicyCommand),
 }

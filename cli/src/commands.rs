@@ -6,6 +6,7 @@ mod look;
 #[cfg(feature = "package")]
 pub mod package;
 mod policy;
+mod tree;
 
 use crate::args::{Cli, Command, DeviceCommand};
 use crate::client::Bus;
@@ -60,6 +61,7 @@ async fn ask(cx: &Context, command: DeviceCommand) -> Result<Code, Failure> {
         DeviceCommand::Show { id } => look::show(cx, &id).await,
         DeviceCommand::Jobs { all } => look::jobs(cx, all).await,
         DeviceCommand::History { limit } => look::history(cx, limit).await,
+        DeviceCommand::Tree(command) => tree::run(cx, command).await,
         DeviceCommand::Policy(command) => policy::run(cx, command).await,
         DeviceCommand::Logs { id, lines } => look::logs(cx, &id, lines).await,
     }

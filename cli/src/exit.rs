@@ -104,14 +104,21 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::ZBus(below) => return transport(below),
-            Error::AccessDenied(_) => DENIED,
-            Error::InvalidArgument(_) | Error::UnknownOption(_) | Error::TooLong(_) => USAGE,
+            Error::AccessDenied(_) | Error::AclDenied(_) => DENIED,
+            Error::InvalidArgument(_)
+            | Error::UnknownOption(_)
+            | Error::TooLong(_)
+            | Error::UriTooLong(_)
+            | Error::WrongFormat(_) => USAGE,
             Error::UnknownPackage(_)
             | Error::UnknownComponent(_)
             | Error::UnknownJob(_)
-            | Error::UnknownReport(_) => NOT_FOUND,
+            | Error::UnknownReport(_)
+            | Error::UnknownNode(_)
+            | Error::NoSuchProperty(_) => NOT_FOUND,
             Error::Busy(_) => BUSY,
-            Error::Exists(_)
+            Error::NotPossible(_)
+            | Error::Exists(_)
             | Error::Incomplete(_)
             | Error::Required(_)
             | Error::Inhibited(_)

@@ -11,6 +11,7 @@ mod methods;
 mod people;
 mod publish;
 mod reports;
+mod tree;
 mod wishes;
 
 use std::collections::BTreeSet;
@@ -61,6 +62,8 @@ pub struct Door {
     engine: Link,
     access: Access,
     policy: Arc<Policy>,
+    /// How the SCOMO tree of this device is.
+    tree: scomo_core::tree::Settings,
     spool: Spool,
     /// Held while the spool is changed: one delivery at a time, and none while unwanted packages are deleted.
     spooling: Mutex<()>,
@@ -116,10 +119,21 @@ impl Door {
         if let Some(error) = why_read_only(&self.view()) {
             return Err(error);
         }
-        let (spool, name) = (self.spool.clone(), id.to_string());
+        let name = id.to_string();
+        self.spool_then(caller, &name, data, |source| Command::AddDelivered { id, source, leaves }).await
+    }
+
+    /// Copies a package into the spool and gives the command that is made of its source.
+    async fn spool_then(
+        &self,
+        caller: Caller,
+        name: &str,
+        data: OwnedFd,
+        command: impl FnOnce(String) -> Command,
+    ) -> Result<(), Error> {
+        let (spool, name) = (self.spool.clone(), name.to_owned());
         let source = blocking(move || spool.take(&name, data)).await??;
-        let command = Command::AddDelivered { id, source: source.clone(), leaves };
-        let taken = self.submit(caller, Terms::default(), command).await;
+        let taken = self.submit(caller, Terms::default(), command(source.clone())).await;
         // After a failure that leaves open what happened, the file stays; the next start deletes it if it is not wanted.
         if taken.as_ref().is_err_and(|error| !matches!(error, Error::Failed(_))) {
             let spool = self.spool.clone();
@@ -197,6 +211,7 @@ impl Service {
             engine,
             access,
             policy,
+            tree: settings.tree.settings(&settings.policy),
             spool,
             spooling: Mutex::new(()),
             published: watch::Sender::new(first.revision),

@@ -1,8 +1,10 @@
 //! Configuration in three stages: fragments (files) → one merged input → settings with every default filled in.
 //!
-//! The daemon reads the sections `daemon` and `policy`. The other sections, [`WORKER_SECTIONS`], belong to the workers
+//! The daemon reads the sections `daemon`, `policy` and `tree`. The other sections, [`WORKER_SECTIONS`], belong to the workers
 //! and are handed on untouched; the worker that owns a section refuses unknown keys in it. Merging: a later file wins
 //! key by key; tables are merged, everything else, lists too, is replaced.
+
+mod tree;
 
 use std::fs;
 use std::io::Read as _;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::policy::PolicyConfig;
+pub use tree::TreeConfig;
 
 /// Largest configuration file in bytes: they are written by people.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -138,6 +141,7 @@ pub enum UsePolkit {
 struct Fragment {
     daemon: DaemonConfig,
     policy: PolicyConfig,
+    tree: TreeConfig,
     package: toml::Table,
     container: toml::Table,
     files: toml::Table,
@@ -151,6 +155,8 @@ pub struct Settings {
     pub daemon: DaemonConfig,
     /// When and under which conditions updates may happen.
     pub policy: PolicyConfig,
+    /// The section `tree`: how the SCOMO tree of this device is.
+    pub tree: TreeConfig,
     /// What every worker gets: folders and the workers' sections.
     pub workers: Value,
 }
@@ -247,6 +253,7 @@ impl Inputs {
         let mut workers = self.0;
         let mut daemon: DaemonConfig = own(&mut workers, "daemon")?;
         let policy = own(&mut workers, "policy")?;
+        let tree = own(&mut workers, "tree")?;
         daemon.bus = overrides.bus.clone().unwrap_or(daemon.bus);
         daemon.state_dir = overrides.state_dir.clone().unwrap_or(daemon.state_dir);
         daemon.runtime_dir = overrides.runtime_dir.clone().unwrap_or(daemon.runtime_dir);
@@ -256,7 +263,7 @@ impl Inputs {
         }
         workers.insert("state_dir".to_owned(), json!(daemon.state_dir));
         workers.insert("runtime_dir".to_owned(), json!(daemon.runtime_dir));
-        Ok(Settings { daemon, policy, workers: Value::Object(workers) })
+        Ok(Settings { daemon, policy, tree, workers: Value::Object(workers) })
     }
 }
 

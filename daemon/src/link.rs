@@ -21,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::config::Settings;
 use crate::events::Teller;
+use crate::refusal::of_tree;
 
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -146,7 +147,7 @@ fn refused(refusal: &Refusal) -> Error {
 }
 
 /// One error name for each kind of rejection.
-fn rejected(rejection: &Rejection) -> Error {
+pub fn rejected(rejection: &Rejection) -> Error {
     let text = rejection.to_string();
     match rejection {
         Rejection::UnknownPackage { .. } => Error::UnknownPackage(text),
@@ -165,7 +166,7 @@ fn rejected(rejection: &Rejection) -> Error {
         Rejection::NothingToConfirm => Error::NothingToConfirm(text),
         Rejection::Limit { .. } => Error::LimitReached(text),
         Rejection::TooLong { .. } => Error::TooLong(text),
-        Rejection::Tree { .. } => Error::WrongState(chain(rejection)),
+        Rejection::Tree { error, .. } => of_tree(error),
     }
 }
 

@@ -12,6 +12,7 @@ mod link;
 mod log;
 mod memory;
 mod policy;
+mod refusal;
 #[cfg(test)]
 mod sample;
 mod view;

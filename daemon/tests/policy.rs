@@ -564,6 +564,7 @@ fn an_agent_says_yes_or_no_and_goes_with_its_connection() {
     });
 }
 
+/// Proves SCOMO-S-002-O, SCOMO-S-003-O, SCOMO-S-004-O, SCOMO-S-005-O.
 #[test]
 fn a_front_end_asks_people_and_gets_the_default_when_nobody_answers() {
     let lab = Lab::new("");

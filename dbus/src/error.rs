@@ -32,6 +32,18 @@ pub enum Error {
     Incomplete(String),
     /// An active component requires this one.
     Required(String),
+    /// The tree has no such node (OMA DM status 404).
+    UnknownNode(String),
+    /// The node, or the primitive, does not take this command (405).
+    NotPossible(String),
+    /// Nodes have no such property, or this one has no value for it (406).
+    NoSuchProperty(String),
+    /// The URI is too long or too deep (414).
+    UriTooLong(String),
+    /// The value does not fit the format of the node (415).
+    WrongFormat(String),
+    /// The access control list in force does not permit it to this server (425).
+    AclDenied(String),
     /// The identifier is taken.
     Exists(String),
     /// Another job runs.

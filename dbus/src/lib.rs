@@ -24,6 +24,8 @@ mod job;
 mod manager;
 #[rustfmt::skip]
 mod reports;
+#[rustfmt::skip]
+mod tree;
 
 pub use agent::AgentProxy;
 pub use delivery_package::{DeliveryPackage, DeliveryPackageProxy};
@@ -35,6 +37,7 @@ pub use manager::{JobNew, JobNewArgs, JobRemoved, JobRemovedArgs, Manager, Manag
 pub use options::{OptionMap, OptionReader, Options};
 pub use properties::{Properties, PropertyMap, WrongType, changes};
 pub use reports::{Added, AddedArgs, Reports, ReportsProxy};
+pub use tree::{Tree, TreeProxy};
 
 /// The well-known bus name of the daemon.
 pub const BUS_NAME: &str = "org.scomo1";

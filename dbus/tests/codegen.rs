@@ -13,12 +13,13 @@ use std::fmt::Write as _;
 use expect_test::expect_file;
 
 /// The interfaces in the order of the reference.
-const INTERFACES: [&str; 6] = [
+const INTERFACES: [&str; 7] = [
     include_str!("../xml/org.scomo1.Manager.xml"),
     include_str!("../xml/org.scomo1.Download.xml"),
     include_str!("../xml/org.scomo1.DeliveryPackage.xml"),
     include_str!("../xml/org.scomo1.DeploymentComponent.xml"),
     include_str!("../xml/org.scomo1.Job.xml"),
+    include_str!("../xml/org.scomo1.Tree.xml"),
     include_str!("../xml/org.scomo1.Reports.xml"),
 ];
 
@@ -131,6 +132,7 @@ fn owned_type(signature: &str) -> &'static str {
         "o" => "OwnedObjectPath",
         "h" => "OwnedFd",
         "as" => "Vec<String>",
+        "a(ssss)" => "Vec<(String, String, String, String)>",
         "au" => "Vec<u32>",
         "a(sssuut)" => "Vec<(String, String, String, u32, u32, u64)>",
         "ao" => "Vec<OwnedObjectPath>",
@@ -222,7 +224,7 @@ fn client_properties(out: &mut String, interface: &Interface) {
 
 fn client_proxy(out: &mut String, interface: &Interface) {
     let short = interface.short();
-    let root = matches!(short, "Manager" | "Reports");
+    let root = matches!(short, "Manager" | "Tree" | "Reports");
     let path = if root { ", default_path = \"/org/scomo1\"" } else { "" };
     let service = if short == "Agent" { "" } else { ", default_service = \"org.scomo1\"" };
     let attributes = format!("interface = \"{}\"{service}{path}", interface.name);

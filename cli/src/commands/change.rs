@@ -22,7 +22,7 @@ pub(super) async fn manager(connection: &Connection) -> Result<ManagerProxy<'sta
     client::proxy(connection, ObjectPath::try_from(path::ROOT)?).await
 }
 
-fn request(waiting: &Waiting) -> Options<'_> {
+pub(super) fn request(waiting: &Waiting) -> Options<'_> {
     waiting.request_id.iter().map(|id| ("request-id", Variant::from(id.as_str()))).collect()
 }
 
@@ -263,7 +263,7 @@ pub(super) fn done(cx: &Context, target: &str, what: &str) -> Result<Code, Failu
 }
 
 /// Watches the job, or not, and says how it is.
-async fn finish(
+pub(super) async fn finish(
     cx: &Context,
     watcher: Watcher,
     job: &OwnedObjectPath,

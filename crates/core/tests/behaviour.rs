@@ -28,6 +28,7 @@ fn install(life: &mut Life, id: &str) -> ResultCode {
     life.last().code
 }
 
+/// Proves SCOMO-C-001-M, SCOMO-C-009-M, SCOMO-C-014-M, SCOMO-C-016-M, SCOMO-C-019-O, SCOMO-C-033-M, SCOMO-C-039-M.
 #[test]
 fn a_package_is_installed_and_updated() {
     let mut life = shop();
@@ -53,6 +54,7 @@ fn the_same_package_again_changes_nothing() {
     assert_eq!(life.deployed(), ["db@1!", "web@1!"]);
 }
 
+/// Proves SCOMO-C-031-M, SCOMO-C-032-M.
 #[test]
 fn one_sick_component_brings_all_back() {
     let mut life = shop();
@@ -90,6 +92,7 @@ fn roll_back_of_the_first_install_removes_it() {
     life.check_settled();
 }
 
+/// Proves SCOMO-C-012-O.
 #[test]
 fn status_leaves_follow_the_job() {
     let mut life = shop();
@@ -118,6 +121,7 @@ fn status_leaves_follow_the_job() {
     life.check_settled();
 }
 
+/// Proves SCOMO-C-008-O, SCOMO-C-010-M, SCOMO-C-011-O, SCOMO-C-013-M, SCOMO-C-015-O, SCOMO-C-017-M, SCOMO-C-018-O, SCOMO-C-022-O, SCOMO-C-023-M, SCOMO-C-034-M.
 #[test]
 fn download_then_install_inactive_then_activate_then_remove() {
     let mut life = shop();

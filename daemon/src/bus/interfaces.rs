@@ -6,3 +6,4 @@ mod download;
 mod job;
 mod manager;
 mod reports;
+mod tree;

@@ -83,7 +83,12 @@ fn id_of_source(source: &str) -> Answer<PackageId> {
 
 impl Door {
     /// Submits a command that starts a job.
-    async fn start(&self, header: &Header<'_>, wishes: Wishes, command: Command) -> Answer<OwnedObjectPath> {
+    pub(super) async fn start(
+        &self,
+        header: &Header<'_>,
+        wishes: Wishes,
+        command: Command,
+    ) -> Answer<OwnedObjectPath> {
         let view = self.view();
         let mut terms = self.policy.terms(&view.state, wishes, &command);
         let caller = self.access.may_give(header, &terms, &command, &view.state).await?;

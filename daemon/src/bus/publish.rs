@@ -55,6 +55,12 @@ impl Publisher {
         server.at(path::ROOT, root).await?;
         let outbox = Served { properties: Arc::clone(&publisher.reports), door: Arc::clone(&publisher.door) };
         server.at(path::ROOT, outbox).await?;
+        let management = scomo_dbus::Tree {
+            root: publisher.door.tree.root.clone(),
+            version: publisher.door.tree.version.mo_id().to_owned(),
+        };
+        let properties = Cell::new(RwLock::new(management));
+        server.at(path::ROOT, Served { properties, door: Arc::clone(&publisher.door) }).await?;
         publisher.objects(&tree).await?;
         publisher.tree = tree;
         Ok(publisher)

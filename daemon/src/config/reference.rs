@@ -11,12 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{DaemonConfig, Inputs, PolicyConfig, WORKER_SECTIONS};
+use super::{DaemonConfig, Inputs, PolicyConfig, TreeConfig, WORKER_SECTIONS};
 
 const SHIPPED: &str = include_str!("../../../packaging/scomo.toml");
 
 /// The sections that the daemon itself reads; every setting in them has a default that can be written down.
-const OWN: [&str; 2] = ["daemon", "policy"];
+const OWN: [&str; 3] = ["daemon", "policy", "tree"];
 
 /// A section and the type that reads it.
 struct Section {
@@ -46,6 +46,7 @@ fn sections() -> Vec<Section> {
     vec![
         Section::of::<DaemonConfig>("daemon", "the daemon"),
         Section::of::<PolicyConfig>("policy", "the daemon"),
+        Section::of::<TreeConfig>("tree", "the daemon"),
         Section::of::<scomo_package::Config>("package", "every worker"),
         Section::of::<scomo_container_backend::Config>("container", "`scomo-worker-container`"),
         Section::of::<scomo_files_backend::Config>("files", "`scomo-worker-files`"),

@@ -1,6 +1,6 @@
-//! What a device maker decides about the tree. Plain data: the daemon reads it from its configuration.
+//! What a device maker decides about the tree. Plain data: the daemon makes it from its configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ pub struct Settings {
     pub version: TreeVersion,
     /// What `HashInfo/Algorithm` may be: the numbers that mean SHA-256. None: no entry can have a hash.
     pub sha256_numbers: BTreeSet<i32>,
-    /// What the values of `Reboot` mean; others are refused.
-    pub reboot_values: BTreeMap<i32, Reboot>,
+    /// What `Reboot` may be; what the values mean is the policy's.
+    pub reboot_values: BTreeSet<i32>,
     /// What stands between the names in `Blacklisted` and `Whitelisted`.
     pub list_separator: char,
 }
@@ -28,35 +28,8 @@ impl Default for Settings {
             root: "./SCOMO".to_owned(),
             version: TreeVersion::default(),
             sha256_numbers: BTreeSet::new(),
-            reboot_values: BTreeMap::from([
-                (0, Reboot::Never),
-                (1, Reboot::Before),
-                (2, Reboot::After),
-                (3, Reboot::Both),
-            ]),
+            reboot_values: (0..=3).collect(),
             list_separator: ',',
         }
     }
-}
-
-impl Settings {
-    /// What the `Reboot` leaf of a package asks for. No leaf: nothing. None: the value means nothing here.
-    #[must_use]
-    pub fn reboot(&self, leaf: Option<i32>) -> Option<Reboot> {
-        leaf.map_or(Some(Reboot::Never), |value| self.reboot_values.get(&value).copied())
-    }
-}
-
-/// When a device restarts around an installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reboot {
-    /// Not because of the package.
-    Never,
-    /// Before its components are switched.
-    Before,
-    /// After they are.
-    After,
-    /// Before and after.
-    Both,
 }

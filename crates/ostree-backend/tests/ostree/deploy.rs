@@ -316,7 +316,7 @@ fn a_wrong_set_up_says_what_to_do() {
     device.in_process = false;
     device.os["sysrot"] = json!("/");
     let text = fails(FailureKind::Broken, device.open().observe());
-    assert!(text.contains("section 'os'") && text.contains("sysrot"), "{text}");
+    assert!(text.contains("'os.sysrot'"), "{text}");
 }
 
 #[test]

@@ -66,7 +66,11 @@ const METHODS: &[(&str, &str, Action)] = &[
     ("org.scomo1.Manager", "Reboot", Action::Reboot),
     ("org.scomo1.Tree", "Add", Action::TreeWrite),
     ("org.scomo1.Tree", "Replace", Action::TreeWrite),
+    ("org.scomo1.Tree", "ReplaceData", Action::TreeWrite),
     ("org.scomo1.Tree", "Delete", Action::TreeWrite),
+    ("org.scomo1.Tree", "Apply", Action::TreeWrite),
+    // The action of the primitive comes on top.
+    ("org.scomo1.Tree", "Exec", Action::TreeWrite),
     ("org.scomo1.Tree", "SetProperty", Action::TreeWrite),
     ("org.scomo1.Reports", "Acknowledge", Action::Reports),
 ];

@@ -182,7 +182,7 @@ fn leaf(
 fn unfit(tree: &Tree<'_>, place: &Place<'_>, value: &Value<'_>) -> Option<&'static str> {
     let settings = tree.world.settings;
     match (place.branch.name, value) {
-        ("Reboot", Value::Int(number)) if !settings.reboot_values.contains_key(number) => {
+        ("Reboot", Value::Int(number)) if !settings.reboot_values.contains(number) => {
             Some("a number to which the settings of the device give a meaning")
         }
         ("InstallParams", Value::Text(text)) if install_params(text).is_none() => {

@@ -10,6 +10,8 @@ use scomo_core::fact::Fact;
 use scomo_core::failure::FailureKind;
 use scomo_core::id::Millis;
 use scomo_core::state::{State, Step};
+use scomo_core::tree::Subject;
+use scomo_core::tree::edit::{Edit, Given, What};
 use serde_json::Value;
 
 use super::super::log::replay;
@@ -20,7 +22,7 @@ use crate::sim::{FaultAction, StepName};
 use crate::store::Store;
 
 /// Every fact of version 1.
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 33] = [
     "Adopted",
     "Booted",
     "Checkpoint",
@@ -52,6 +54,7 @@ const NAMES: [&str; 32] = [
     "StepFailed",
     "StepStarted",
     "Switched",
+    "TreeWritten",
     "Unsettled",
 ];
 
@@ -91,6 +94,8 @@ fn eventful() -> Lab {
     life.until("the gate", waits);
     done(Command::Permit { job, gate: Gate::Install });
     done(Command::AcknowledgeReport { id: 1 });
+    let edit = Edit { uri: "./SCOMO/Ext/Colour".to_owned(), what: What::Add(Given::value("blue")) };
+    done(Command::Tree { settings: Box::default(), subject: Subject::Local, edits: vec![edit] });
     lab.world.order(StepName::Fetch, 0, FaultAction::Fail(FailureKind::Unavailable));
     done(install("p", "sim:p@1?os&web"));
     life.engine.shutdown();
