@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use harness::{Device, GROUP, PATIENCE, Policy, is_root, run};
-use scomo_dbus::{Error, ManagerProxy, Options, path};
+use scomo_dbus::{Error, ManagerProxy, Options, TreeProxy, path};
 use tokio::sync::oneshot;
 use zbus::OwnedVariant;
 
@@ -97,12 +97,18 @@ fn as_nobody<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn deliver(device: &Device, data: BorrowedFd<'_>) -> Result<(), Error> {
+/// Hands a file over, which busctl cannot.
+fn push(device: &Device, data: BorrowedFd<'_>, by_uri: bool) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let connection = zbus::connection::Builder::address(device.address().as_str()).build().await?;
-        let manager = ManagerProxy::new(&connection).await?;
-        manager.deliver("pushed", data.into(), Options::new()).await?;
+        if by_uri {
+            let tree = TreeProxy::new(&connection).await?;
+            tree.replace_data("./SCOMO/Inventory/Delivered/p/Data", data.into(), Options::new()).await?;
+        } else {
+            let manager = ManagerProxy::new(&connection).await?;
+            manager.deliver("pushed", data.into(), Options::new()).await?;
+        }
         Ok(())
     })
 }
@@ -159,9 +165,13 @@ fn the_daemon_refuses_what_a_careless_bus_policy_lets_through() {
     assert_eq!(code, 0, "{text}");
     wait_until(|| run(&mut device.busctl(&["tree", ROOT[0]])).1.contains("deployed/app"));
     let file = std::fs::File::open("/dev/null").unwrap();
-    let error = as_nobody(|| deliver(&device, file.as_fd())).unwrap_err();
-    assert!(matches!(&error, Error::AccessDenied(text) if text.contains("nobody may only look")), "{error}");
-    let by_busctl = |method: &str| !OPEN.contains(&method) && method != "org.scomo1.Manager.Deliver";
+    for by_uri in [false, true] {
+        let error = as_nobody(|| push(&device, file.as_fd(), by_uri)).unwrap_err();
+        let refused = |text: &str| text.contains("nobody may only look");
+        assert!(matches!(&error, Error::AccessDenied(text) if refused(text)), "{error}");
+    }
+    let files = ["org.scomo1.Manager.Deliver", "org.scomo1.Tree.ReplaceData"];
+    let by_busctl = |method: &str| !OPEN.contains(&method) && !files.contains(&method);
     for (method, call) in methods().into_iter().filter(|(method, _)| by_busctl(method)) {
         let call: Vec<&str> = call.iter().map(String::as_str).collect();
         let (code, text) = run(&mut device.busctl_as_nobody(None, &call));

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use harness::{Device, HANGING_FETCH, PATIENCE, Policy};
-use scomo_dbus::{Error, ManagerProxy, Options, ReportsProxy, TreeProxy};
+use scomo_dbus::{Error, JobProxy, ManagerProxy, Options, ReportsProxy, TreeProxy};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, Variant};
 
@@ -97,7 +97,12 @@ fn a_client_that_polls_sees_the_status_of_a_download() {
         let job =
             tree.exec("./SCOMO/Download/p/Operations/DownloadInstallInactive", Options::new()).await.unwrap();
         until(&tree, "./SCOMO/Download/p/Status", "30").await;
-        let job = scomo_dbus::JobProxy::builder(&connection).path(job).build().await.unwrap();
+        let builder = JobProxy::builder(&connection).path(job).cache_properties(CacheProperties::No);
+        let job = builder.build().await.unwrap();
+        // Not before the download hangs, so that the next one does not.
+        while job.phase().await.unwrap() != "fetching" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         job.cancel(Options::new()).await.unwrap();
         until(&tree, "./SCOMO/Download/p/Status", "20").await;
         tree.exec("./SCOMO/Download/p/Operations/DownloadInstallInactive", Options::new()).await.unwrap();
@@ -119,7 +124,9 @@ fn the_data_of_a_package_is_pushed_and_cannot_be_read() {
         assert!(matches!(get(&tree, data).await, Err(Error::NotPossible(_))));
         assert_eq!(device.spooled().len(), 1);
         // Other bytes take the place of the first.
+        file.rewind().unwrap();
         tree.replace_data(data, file.as_fd().into(), Options::new()).await.unwrap();
+        file.rewind().unwrap();
         let other = tree.replace_data("./SCOMO/Download/p/PkgURL", file.as_fd().into(), Options::new()).await;
         assert!(matches!(other.map_err(Error::from), Err(Error::NotPossible(_))));
         tree.delete("./SCOMO/Inventory/Delivered/p", Options::new()).await.unwrap();
