@@ -74,7 +74,7 @@ pub struct Set {
     /// Format of the value when the node does not say it: chr, int, bin, bool …
     #[arg(long)]
     pub format: Option<String>,
-    /// Hand over this file; for Inventory/Delivered/<X>/Data
+    /// Hand over this file; for the Data of a delivered package
     #[arg(long, conflicts_with_all = ["value", "format"])]
     pub file: Option<std::path::PathBuf>,
 }

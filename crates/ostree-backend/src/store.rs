@@ -30,7 +30,7 @@ pub struct Record {
     /// Rises with every switch to a release; zero: it was never switched to. When several releases are one and the
     /// same commit, the one that was switched to last is the one that runs.
     pub chosen: u64,
-    /// It was on the device before this crate; see [`crate::adopt`].
+    /// It was on the device before this crate; see the module `adopt`.
     #[serde(default)]
     pub adopted: bool,
 }
