@@ -96,7 +96,7 @@ pub fn write(path: &Path, content: &[u8], durability: Durability) -> Result<(), 
     }
 }
 
-/// [`write`] of a value as JSON.
+/// [`write()`] of a value as JSON.
 pub fn write_json(path: &Path, value: &impl Serialize, durability: Durability) -> Result<(), FileError> {
     let damaged = |source| FileError::Damaged { path: path.to_owned(), source };
     write(path, &serde_json::to_vec_pretty(value).map_err(damaged)?, durability)
