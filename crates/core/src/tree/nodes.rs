@@ -1,6 +1,6 @@
 //! What a node of the SCOMO tree is: the columns of the node table, and the table as a tree.
 //!
-//! The rows are in [`table`], one a node. Everything that knows about nodes – checks, listing, export, documents –
+//! The rows are in the module `table`, one a node. Everything that knows about nodes – checks, listing, export, documents –
 //! reads them from there. This file knows nothing of values.
 
 mod table;
