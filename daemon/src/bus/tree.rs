@@ -113,12 +113,9 @@ fn read(tree: &Tree<'_>, text: &str) -> Result<(String, String, String), TreeErr
 
 fn list(tree: &Tree<'_>, text: &str, recursive: bool) -> Result<Vec<Listed>, TreeError> {
     let uri = tree.uri(text)?;
-    let deepest = if recursive { usize::MAX } else { uri.segments.len().saturating_add(1) };
+    let levels = if recursive { usize::MAX } else { 1 };
     let mut nodes = Vec::new();
-    tree.walk(&uri, &mut |node| {
-        if node.depth > deepest {
-            return;
-        }
+    tree.walk_to(&uri, levels, &mut |node| {
         let value = node.value.as_ref().map(|value| value.to_text().into_owned()).unwrap_or_default();
         nodes.push((node.uri.to_owned(), node.format.as_str().to_owned(), shown_type(node.mime()), value));
     })?;

@@ -94,6 +94,16 @@ impl<'a> Tree<'a> {
     /// Calls `visit` with the node at a URI and every node below it that the subject may read, parents first. A node
     /// that it may not read is left out with all below it.
     pub fn walk(&self, uri: &Uri, visit: &mut dyn FnMut(&Visit<'a, '_>)) -> Result<(), TreeError> {
+        self.walk_to(uri, usize::MAX, visit)
+    }
+
+    /// The same, but nothing that is more than `levels` below the node is looked at.
+    pub fn walk_to(
+        &self,
+        uri: &Uri,
+        levels: usize,
+        visit: &mut dyn FnMut(&Visit<'a, '_>),
+    ) -> Result<(), TreeError> {
         let (place, path) = self.open(uri, Access::GET, "Get")?;
         let above = path.rsplit_once('/').map(|(above, _)| above.to_owned());
         let force = match &above {
@@ -101,7 +111,9 @@ impl<'a> Tree<'a> {
             None => Acl::of_root(),
         };
         let start = above.map_or(0, |above| above.len() + 1);
-        let mut walk = Walk { tree: self, visit, full: self.full(""), depth: uri.segments.len() };
+        let depth = uri.segments.len();
+        let deepest = depth.saturating_add(levels);
+        let mut walk = Walk { tree: self, visit, full: self.full(""), depth, deepest };
         let mut path = path;
         walk.node(&place, &mut path, start, &force);
         Ok(())
@@ -215,6 +227,8 @@ struct Walk<'t, 'a, 'v> {
     /// The full URI of the node; grows and shrinks.
     full: String,
     depth: usize,
+    /// Nodes below this depth are not looked at.
+    deepest: usize,
 }
 
 impl<'a> Walk<'_, 'a, '_> {
@@ -244,7 +258,7 @@ impl<'a> Walk<'_, 'a, '_> {
             place,
             path,
         });
-        if place.is_interior() {
+        if place.is_interior() && self.depth < self.deepest {
             self.depth += 1;
             world.children(place, path, &mut |child, path, start| self.node(child, path, start, force));
             self.depth -= 1;
